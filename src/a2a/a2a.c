@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The tables of the language: versions, methods, states, errors. Facts only; what they mean for a call is
+ * decided elsewhere.
+ */
+#include "a2a/a2a.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* --- versions --- */
+
+const char *a2a_version_text(enum a2a_version v)
+{
+    return v == A2A_1_0 ? "1.0" : "0.3";
+}
+
+int a2a_version_parse(struct str text, enum a2a_version *out)
+{
+    struct str rest = text, major = str_cut(&rest, '.'), minor = str_cut(&rest, '.');
+    uint64_t major_number, minor_number, patch;
+
+    if (text.n == 0) {
+        *out = A2A_0_3;
+        return 0;
+    }
+    if (str_to_u64(major, &major_number) || !minor.p || str_to_u64(minor, &minor_number) ||
+        (rest.p && str_to_u64(rest, &patch)))
+        return ERR_SYNTAX;
+    if (major_number == 1 && minor_number == 0)
+        *out = A2A_1_0;
+    else if (major_number == 0 && minor_number == 3)
+        *out = A2A_0_3;
+    else
+        return ERR_UNSUPPORTED;
+    return 0;
+}
+
+/* --- methods --- */
+
+static const struct str method_names[A2A_METHOD_MAX][2] = {
+#define X(id, name_1_0, name_0_3)                                                              \
+    [A2A_##id] = {[A2A_0_3] = {name_0_3, sizeof(name_0_3) - 1},                                \
+                  [A2A_1_0] = {name_1_0, sizeof(name_1_0) - 1}},
+#include "a2a/method.def"
+#undef X
+};
+
+/* Names that drafts and older peers use for the same operations, in the same shapes. */
+static const struct {
+    struct str name;
+    enum a2a_method method;
+    enum a2a_version version;
+} method_aliases[] = {
+#define ALIAS(text, method, version)                                                           \
+    {                                                                                          \
+        {text, sizeof(text) - 1}, method, version                                              \
+    }
+    ALIAS("tasks/subscribe", A2A_SUBSCRIBE, A2A_0_3),
+    ALIAS("agent/authenticatedExtendedCard", A2A_EXTENDED_CARD, A2A_0_3),
+    ALIAS("agent/card", A2A_EXTENDED_CARD, A2A_0_3),
+    ALIAS("agent/getCard", A2A_EXTENDED_CARD, A2A_0_3),
+    ALIAS("SetTaskPushNotificationConfig", A2A_PUSH_SET, A2A_1_0),
+    ALIAS("ListTaskPushNotificationConfig", A2A_PUSH_LIST, A2A_1_0),
+#undef ALIAS
+};
+
+int a2a_method_find(struct str name, enum a2a_method *method, enum a2a_version *version)
+{
+    for (int m = 0; m < A2A_METHOD_MAX; m++) {
+        for (int v = A2A_0_3; v <= A2A_1_0; v++) {
+            if (str_is(name, method_names[m][v])) {
+                *method = (enum a2a_method)m;
+                *version = (enum a2a_version)v;
+                return 0;
+            }
+        }
+    }
+    for (size_t i = 0; i < sizeof method_aliases / sizeof *method_aliases; i++) {
+        if (str_is(name, method_aliases[i].name)) {
+            *method = method_aliases[i].method;
+            *version = method_aliases[i].version;
+            return 0;
+        }
+    }
+    return ERR_ABSENT;
+}
+
+const char *a2a_method_name(enum a2a_method method, enum a2a_version version)
+{
+    BUG_ON(method >= A2A_METHOD_MAX);
+    return method_names[method][version].p;
+}
+
+/* --- states --- */
+
+struct state_row {
+    struct str names[2];
+    enum a2a_state_class class;
+    bool exists;
+};
+
+static const struct state_row state_rows[] = {
+#define X(id, number, name_1_0, name_0_3, class_)                                              \
+    [number] = {{[A2A_0_3] = {name_0_3, sizeof(name_0_3) - 1},                                 \
+                 [A2A_1_0] = {name_1_0, sizeof(name_1_0) - 1}},                                \
+                A2A_##class_,                                                                  \
+                true},
+#include "a2a/state.def"
+#undef X
+};
+
+#define N_STATES (sizeof state_rows / sizeof *state_rows)
+
+static const struct state_row *state_row(enum a2a_state state)
+{
+    size_t i = (size_t)state;
+
+    return &state_rows[i < N_STATES ? i : A2A_STATE_UNKNOWN];
+}
+
+enum a2a_state_class a2a_state_class(enum a2a_state state)
+{
+    return state_row(state)->class;
+}
+
+const char *a2a_state_name(enum a2a_state state, enum a2a_version version)
+{
+    return state_row(state)->names[version].p;
+}
+
+#define STATE_NAME_MAX 64u /* decoded; the longest has 25 bytes */
+
+/* "TASK_STATE_INPUT_REQUIRED" and "input-required" are one name once case, the prefix and the kind of dash are
+ * taken away; comparing in that form covers every spelling that peers have been seen to send. */
+static bool is_state_name(struct str name, struct str row_name)
+{
+    static const struct str prefix = {"task_state_", 11};
+
+    if (name.n >= prefix.n && str_is_nocase(str_make(name.p, prefix.n), prefix))
+        name = str_make(name.p + prefix.n, name.n - prefix.n);
+    if (name.n != row_name.n)
+        return false;
+    for (size_t i = 0; i < name.n; i++) {
+        char a = name.p[i] == '_' ? '-' : name.p[i];
+
+        if (!str_is_nocase(str_make(&a, 1), str_make(row_name.p + i, 1)))
+            return false;
+    }
+    return true;
+}
+
+static enum a2a_state state_of(struct str name)
+{
+    for (size_t i = 0; i < N_STATES; i++)
+        if (is_state_name(name, state_rows[i].names[A2A_0_3]))
+            return (enum a2a_state)i;
+    /* The 0.3 proto spells it with two Ls. */
+    return is_state_name(name, STR("cancelled")) ? A2A_STATE_CANCELED : A2A_STATE_UNKNOWN;
+}
+
+enum a2a_state a2a_state_read(struct str raw)
+{
+    enum a2a_state state = A2A_STATE_UNKNOWN;
+    struct buf text;
+    int64_t number;
+    struct str name;
+
+    if (json_type(raw) == JSON_NUMBER) {
+        if (json_to_i64(raw, &number) == 0 && number >= 0 && number < (int64_t)N_STATES)
+            return (enum a2a_state)number;
+        return A2A_STATE_UNKNOWN;
+    }
+    if (json_type(raw) != JSON_STRING)
+        return A2A_STATE_UNKNOWN;
+    name = str_make(raw.p + 1, raw.n - 2);
+    if (!name.n || !memchr(name.p, '\\', name.n))
+        return state_of(name);
+    /* Every reader of the task will decode it: whoever hides "completed" behind an escape has still said it. */
+    buf_init(&text, STATE_NAME_MAX);
+    if (json_string_decode(raw, &text) == 0)
+        state = state_of(buf_str(&text));
+    buf_release(&text);
+    return state;
+}
+
+/* --- errors --- */
+
+static const struct a2a_error_row error_rows[A2A_ERROR_MAX] = {
+#define X(id, code, http, reason, text, blame, retry, superx)                                  \
+    [A2A_ERROR_##id] = {code, http, reason, text, A2A_BLAME_##blame, retry, superx},
+#include "a2a/error.def"
+#undef X
+};
+
+const struct a2a_error_row *a2a_error_row(enum a2a_error error)
+{
+    BUG_ON(error >= A2A_ERROR_MAX);
+    return &error_rows[error];
+}
+
+void a2a_fault_set(struct a2a_fault *f, enum a2a_error error, const char *fmt, ...)
+{
+    va_list args;
+    int n;
+
+    *f = (struct a2a_fault){.error = error};
+    va_start(args, fmt);
+    n = vsnprintf(f->detail, sizeof f->detail, fmt, args);
+    va_end(args);
+    /* A detail cut in the middle of a multi-byte character must not make the answer invalid UTF-8. */
+    if (n >= (int)sizeof f->detail) {
+        size_t end = sizeof f->detail - 1;
+
+        while (end > 0 && !str_is_utf8(str_make(f->detail, end)))
+            end--;
+        f->detail[end] = '\0';
+    }
+    if (error_rows[error].retry)
+        f->retry_after_s = 1;
+}
+
+int a2a_fault_jsonrpc_http(const struct a2a_fault *f)
+{
+    switch (f->error) {
+    case A2A_ERROR_AGENT_NOT_FOUND:
+        return 404;
+    case A2A_ERROR_AGENT_OVERLOADED:
+    case A2A_ERROR_STORE_UNAVAILABLE:
+    case A2A_ERROR_SHUTTING_DOWN:
+    case A2A_ERROR_OVERLOADED:
+        return 503;
+    default:
+        return 200;
+    }
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A2A over JSON-RPC 2.0: POST /agents/{id} (A2A 1.0 section 9, 0.3 section 7).
+ */
+#include "binding/binding_int.h"
+#include "lib/url.h"
+
+/* The A2A-Version header, or the query parameter of that name; the header wins (A2A 1.0 section 3.6). */
+static struct str asked_version(const struct http_head *head, struct buf *scratch)
+{
+    struct str asked = http_head_get(head, STR("a2a-version"));
+
+    if (asked.p || !head->query.p)
+        return asked;
+    if (url_query_get(head->query, STR("A2A-Version"), scratch))
+        return STR_NONE;
+    return buf_str(scratch);
+}
+
+void jsonrpc_on_request(struct binding *b, struct exchange *x, struct str agent_id)
+{
+    struct call_request request = {.agent = agent_id, .request_id = exchange_request_id(x)};
+    struct a2a_request a2a;
+    struct a2a_fault fault;
+    struct buf scratch;
+    int err;
+
+    if (!admit_json_post(b, x))
+        return;
+    buf_init(&scratch, LIMIT_HTTP_TARGET);
+    err = a2a_request_read(exchange_body(x), asked_version(exchange_head(x), &scratch), &a2a,
+                           &fault);
+    buf_release(&scratch);
+    if (err) {
+        answer_fault(b, x, &a2a, &fault);
+        return;
+    }
+    request.a2a = &a2a;
+    pending_start(pending_new(b, x, &a2a), &request);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Bytes leave: HTTP/1.1 requests to an endpoint, over pooled keep-alive connections.
+ *
+ * An endpoint is a URL with its headers; nothing here knows agents, tasks or callers. Names are resolved off
+ * the loop. A request has two deadlines, connect and total. It is written once: if a pooled connection turns
+ * out to be dead before one byte of ours was handed to the kernel another one is taken; after that a failure
+ * is the request's, because the other side may have seen it.
+ *
+ * Every request carries Host, User-Agent and Accept: application/json; what else it says comes from the
+ * endpoint and the call. Redirects are not followed, https is not spoken yet.
+ *
+ * Invariants
+ *   1. Of a request that was started the callback comes exactly once, or never after egress_cancel(); it
+ *      never comes from inside egress_start().
+ *   2. was_sent is false only if the kernel took no byte of the request.
+ *   3. A connection carries one request at a time, and goes back to its pool only after a whole answer with
+ *      nothing behind it.
+ */
+#ifndef EGRESS_EGRESS_H
+#define EGRESS_EGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/http.h"
+#include "lib/loop.h"
+#include "lib/str.h"
+#include "lib/url.h"
+
+struct egress;
+struct egress_request;
+
+struct egress_config {
+    unsigned pool_per_host;   /* idle connections kept for each host and port */
+    uint64_t idle_timeout_ms; /* an idle pooled connection is closed after this */
+    /* a request marked `once` uses no connection idle for longer (4 s) */
+    uint64_t reuse_within_ms;
+};
+
+struct egress *egress_new(struct loop *loop, const struct egress_config *config);
+/* Completes every running request with ERR_CANCELED, from inside this call. */
+void egress_cancel_all(struct egress *e);
+/* Cancels what runs (ERR_CANCELED), closes pools, frees. */
+void egress_free(struct egress *e);
+
+struct egress_header {
+    const char *name;
+    struct str value;
+};
+
+/* Whether a URL can be called. ERR_UNSUPPORTED for https, ERR_LIMIT, ERR_SYNTAX or ERR_INVALID otherwise,
+ * with *why a literal sentence. */
+MUST_CHECK int egress_url_check(struct str url, const char **why);
+
+/* A URL and the headers of every request to it, checked and written down once, so that a call costs no
+ * parsing. Header values must have been validated (http_is_header_value). Errors as egress_url_check(). */
+struct egress_endpoint;
+
+MUST_CHECK int egress_endpoint_new(struct egress *e, struct str url,
+                                   const struct egress_header *headers, size_t n_headers,
+                                   struct egress_endpoint **out, const char **why);
+/* May be freed, before or after its egress, while requests to it are under way. Accepts NULL. */
+void egress_endpoint_free(struct egress_endpoint *p);
+
+#define EGRESS_PARTS_MAX 7
+
+/* Everything borrowed during egress_start() only. */
+struct egress_call {
+    const char *verb; /* "POST" */
+    /* Where to. NULL: to `url`, which costs parsing it. */
+    const struct egress_endpoint *endpoint;
+    struct str url;                      /* http://...; validated when it entered the house */
+    const struct egress_header *headers; /* besides the endpoint's */
+    size_t n_headers;
+    const struct str
+        *parts;      /* the body; copied as far as the kernel does not take it at once */
+    size_t n_parts;  /* at most EGRESS_PARTS_MAX */
+    bool once;       /* must never be seen twice: avoid connections that may be dying */
+    size_t max_body; /* of the answer */
+    uint64_t connect_timeout_ms;
+    uint64_t timeout_ms; /* total, from start to the last byte of the answer */
+};
+
+struct egress_answer {
+    /* 0: an HTTP answer was received whole. Otherwise
+     *   ERR_RESOLVE   the name has no address
+     *   ERR_CONNECT   no address took the connection, or not in time
+     *   ERR_CLOSED    the connection ended without a byte of an answer
+     *   ERR_SYNTAX    the answer is not HTTP, or was cut short
+     *   ERR_LIMIT     the answer is larger than allowed
+     *   ERR_TIMEOUT   no whole answer within timeout_ms
+     *   ERR_CANCELED  egress_free() while it ran
+     *   ERR_NOMEM     no memory for the request or the answer */
+    int err;
+    /* For err != 0, words that go on from the peer's name: "could not connect to 127.0.0.1:4001: connection
+     * refused", "sent no answer within 600000 ms", ... */
+    const char *why;
+    /* err != 0: bytes of the request were handed to the kernel; the peer may have acted on it */
+    bool was_sent;
+    int status;
+    const struct http_head *head;
+    struct str body;
+};
+
+/* The answer and all it points at are borrowed during the call. */
+typedef void (*egress_fn)(void *arg, const struct egress_answer *answer);
+
+/* Starts a request. Error return (bad URL, https for now, no memory): no callback. */
+MUST_CHECK int egress_start(struct egress *e, const struct egress_call *call, egress_fn fn,
+                            void *arg, struct egress_request **out);
+
+/* Gives up; no callback. The connection is closed. `r` is gone once its callback returned: cancel it no more
+ * then (from inside the callback it does nothing). Accepts NULL. */
+void egress_cancel(struct egress_request *r);
+
+struct egress_figures {
+    unsigned idle, busy; /* connections */
+    uint64_t opened, requests;
+};
+void egress_figures(const struct egress *e, struct egress_figures *out);
+
+#endif

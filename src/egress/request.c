@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One request, from start to its single callback. States and arrows: egress_int.h.
+ *
+ * The hot path is short: an idle lane is there, head and body leave in one conn_write(), nothing is copied.
+ * Only a request that must first wait for a connection copies itself into `out`.
+ *
+ * Two deadlines run. `connect_timer` covers name look-up and all addresses: each address gets an equal share
+ * of what is left, so that one black hole among them does not use up the time of the others. `total_timer`
+ * covers everything.
+ *
+ * Every end is end(): it detaches the request from everybody before it tells, so that whoever is told may do
+ * anything, and nobody here touches the request or its egress afterwards.
+ */
+#include "egress/egress_int.h"
+
+#include <strings.h>
+
+#include "lib/crash.h"
+#include "lib/mem.h"
+
+static void on_connect_timeout(struct timer *t, void *arg);
+static void on_total_timeout(struct timer *t, void *arg);
+static void on_doom(void *arg);
+static void connect_next(struct egress_request *r);
+
+static struct egress_request *request_of(void *arg)
+{
+    struct egress_request *r = arg;
+
+    BUG_ON(!r || r->magic != REQUEST_MAGIC);
+    return r;
+}
+
+/* --- birth and death ---------------------------------------------------------------------------- */
+
+static struct egress_request *new_request(struct egress *e, struct host *h,
+                                          const struct egress_call *call, egress_fn fn,
+                                          void *arg)
+{
+    struct egress_request *r = MEM_NEW(struct egress_request);
+
+    r->magic = REQUEST_MAGIC;
+    r->egress = e;
+    r->host = host_ref(h);
+    r->fn = fn;
+    r->arg = arg;
+    r->is_bodiless = strcasecmp(call->verb, "HEAD") == 0;
+    r->connect_ms = call->connect_timeout_ms;
+    r->total_ms = call->timeout_ms;
+    r->max_body = call->max_body;
+    r->doom = (struct deferred){.fn = on_doom, .arg = r};
+    buf_init(&r->body, call->max_body);
+    timer_init(&r->connect_timer, on_connect_timeout, r);
+    timer_init(&r->total_timer, on_total_timeout, r);
+    list_init(&r->wait);
+    list_init(&r->link);
+    list_append(&e->requests, &r->link);
+    return r;
+}
+
+/* From everybody who could still call it. */
+static void detach(struct egress_request *r)
+{
+    lane_close(r->lane);
+    timer_stop(r->egress->loop, &r->connect_timer);
+    timer_stop(r->egress->loop, &r->total_timer);
+    loop_undefer(&r->doom);
+    list_remove(&r->wait);
+    list_remove(&r->link);
+    host_unref(r->host);
+    r->host = NULL;
+    r->egress = NULL;
+    r->state = REQUEST_DONE;
+}
+
+static void free_request(struct egress_request *r)
+{
+    buf_release(&r->out);
+    buf_release(&r->body);
+    r->magic = 0;
+    mem_free(r);
+}
+
+static void end(struct egress_request *r, const struct egress_answer *answer)
+{
+    detach(r);
+    r->fn(r->arg, answer);
+    free_request(r);
+}
+
+void request_succeed(struct egress_request *r, struct str body)
+{
+    const struct egress_answer answer = {
+        .was_sent = true,
+        .status = r->head->status,
+        .head = r->head,
+        .body = body,
+    };
+
+    end(r, &answer);
+}
+
+void request_fail(struct egress_request *r, int err)
+{
+    r->err = err;
+    /* What the connection could not place at first may have left since. */
+    if (r->state == REQUEST_WAITING && r->lane && conn_backlog(r->lane->conn) < r->n_out)
+        r->was_sent = true;
+    if (r->is_starting) {
+        lane_close(r->lane);
+        timer_stop(r->egress->loop, &r->total_timer);
+        r->state = REQUEST_DOOMED;
+        loop_defer(r->egress->loop, &r->doom);
+        return;
+    }
+    end(r, &(struct egress_answer){.err = r->err, .why = r->why, .was_sent = r->was_sent});
+}
+
+static void on_doom(void *arg)
+{
+    struct egress_request *r = request_of(arg);
+
+    request_fail(r, r->err);
+}
+
+void egress_cancel(struct egress_request *r)
+{
+    if (!r)
+        return;
+    BUG_ON(r->magic != REQUEST_MAGIC);
+    if (r->state == REQUEST_DONE) /* from inside its callback */
+        return;
+    detach(r);
+    free_request(r);
+}
+
+/* --- handing over ------------------------------------------------------------------------------- */
+
+/* Hands the request to an open lane. On failure the lane is gone; ERR_CLOSED: its connection had died before
+ * the kernel took a byte, so that another one may be tried. */
+static int hand_over(struct egress_request *r, struct lane *l, const struct str *parts,
+                     size_t n_parts)
+{
+    int err;
+
+    r->lane = l;
+    err = conn_write(l->conn, parts, n_parts);
+    if (err && err != ERR_AGAIN) {
+        /* with ERR_NOMEM nobody knows; this is the careful answer */
+        r->was_sent = err != ERR_CLOSED;
+        lane_close(l);
+        return err;
+    }
+    CRASH_POINT(ask_written);
+    r->state = REQUEST_WAITING;
+    r->was_sent = conn_backlog(l->conn) < r->n_out;
+    timer_stop(r->egress->loop, &r->connect_timer);
+    if (r->is_bodiless)
+        http_parser_expect_no_body(l->parser, true);
+    return 0;
+}
+
+static void fail_unwritten(struct egress_request *r, int err)
+{
+    REQUEST_WHY(r, "could not be written to: %s", err_text(err));
+    request_fail(r, err);
+}
+
+void request_on_open(struct egress_request *r)
+{
+    struct str whole = buf_str(&r->out);
+    int err;
+
+    BUG_ON(r->state != REQUEST_CONNECTING);
+    if (r->address_at < r->host->n_addresses)
+        r->host->preferred = r->address_at;
+    err = hand_over(r, r->lane, &whole, 1);
+    if (err)
+        fail_unwritten(r, err);
+    else
+        buf_release(&r->out);
+}
+
+/* --- connecting --------------------------------------------------------------------------------- */
+
+static uint64_t connect_left(const struct egress_request *r)
+{
+    uint64_t now = loop_now_ms(r->egress->loop);
+
+    return r->connect_until_ms > now ? r->connect_until_ms - now : 0;
+}
+
+static const struct sockaddr *next_address(struct egress_request *r)
+{
+    struct host *h = r->host;
+
+    /* Where to begin is noted: others may change what is preferred while this request goes round. */
+    if (r->n_tried == 0)
+        r->first_address = h->preferred;
+    r->address_at = (r->first_address + r->n_tried++) % h->n_addresses;
+    return &h->addresses[r->address_at].any;
+}
+
+/* Tries addresses in turn until a connection is on its way. */
+static void connect_next(struct egress_request *r)
+{
+    struct host *h = r->host;
+
+    while (r->n_tried < h->n_addresses) {
+        unsigned n_left = h->n_addresses - r->n_tried;
+        int err = lane_open(h, r, next_address(r), &r->lane);
+
+        if (!err) {
+            r->state = REQUEST_CONNECTING;
+            timer_start(r->egress->loop, &r->connect_timer, connect_left(r) / n_left);
+            return;
+        }
+        REQUEST_WHY(r, "could not connect to %s: %s", h->label, err_text(err));
+    }
+    host_doubt(h);
+    request_fail(r, ERR_CONNECT);
+}
+
+void request_on_refused(struct egress_request *r, const char *why)
+{
+    REQUEST_WHY(r, "could not connect to %s: %s", r->host->label, why);
+    lane_close(r->lane);
+    connect_next(r);
+}
+
+void request_on_addresses(struct egress_request *r, int err)
+{
+    BUG_ON(r->state != REQUEST_RESOLVING);
+    if (err)
+        request_fail(r, err);
+    else
+        connect_next(r);
+}
+
+static void connect_first(struct egress_request *r)
+{
+    int err;
+
+    r->connect_until_ms = loop_now_ms(r->egress->loop) + r->connect_ms;
+    err = host_resolve(r->host);
+    if (err == 0) {
+        connect_next(r);
+    } else if (err == ERR_AGAIN) {
+        r->state = REQUEST_RESOLVING;
+        list_append(&r->host->waiting, &r->wait);
+        timer_start(r->egress->loop, &r->connect_timer, r->connect_ms);
+    } else {
+        REQUEST_WHY(r, "has a host name that cannot be looked up: %s", r->host->name);
+        request_fail(r, err);
+    }
+}
+
+/* --- deadlines ---------------------------------------------------------------------------------- */
+
+static void on_connect_timeout(struct timer *t, void *arg)
+{
+    struct egress_request *r = request_of(arg);
+
+    (void)t;
+    if (r->state == REQUEST_RESOLVING) {
+        REQUEST_WHY(r, "has a host name that was not resolved within %llu ms: %s",
+                    (unsigned long long)r->connect_ms, r->host->name);
+        request_fail(r, ERR_RESOLVE);
+        return;
+    }
+    BUG_ON(r->state != REQUEST_CONNECTING);
+    REQUEST_WHY(r, "could not connect to %s: no answer within %llu ms", r->host->label,
+                (unsigned long long)r->connect_ms);
+    lane_close(r->lane);
+    connect_next(r);
+}
+
+static void on_total_timeout(struct timer *t, void *arg)
+{
+    struct egress_request *r = request_of(arg);
+
+    (void)t;
+    REQUEST_WHY(r, "%s within %llu ms",
+                r->has_bytes ? "did not finish its answer" : "sent no answer",
+                (unsigned long long)r->total_ms);
+    request_fail(r, ERR_TIMEOUT);
+}
+
+/* --- starting ----------------------------------------------------------------------------------- */
+
+/* Gives it to an idle lane. False: there is no live one. */
+static bool reuse_lane(struct egress_request *r, bool once, const struct str *parts,
+                       size_t n_parts)
+{
+    struct lane *l;
+    int err = ERR_CLOSED;
+
+    while (err == ERR_CLOSED && (l = lane_take(r->host, r, once)))
+        err = hand_over(r, l, parts, n_parts);
+    if (err == ERR_CLOSED)
+        return false;
+    if (err)
+        fail_unwritten(r, err);
+    return true;
+}
+
+static int keep_parts(struct egress_request *r, const struct str *parts, size_t n_parts)
+{
+    buf_init(&r->out, r->n_out);
+    if (!buf_reserve(&r->out, r->n_out))
+        return ERR_NOMEM;
+    for (size_t i = 0; i < n_parts; i++)
+        buf_add_str(&r->out, parts[i]);
+    return buf_error(&r->out);
+}
+
+int request_start(struct egress *e, struct host *h, const struct egress_call *call,
+                  const struct str *parts, size_t n_parts, egress_fn fn, void *arg,
+                  struct egress_request **out)
+{
+    struct egress_request *r = new_request(e, h, call, fn, arg);
+    int err = 0;
+
+    for (size_t i = 0; i < n_parts; i++)
+        r->n_out += parts[i].n;
+    e->n_requests++;
+    r->is_starting = true;
+    timer_start(e->loop, &r->total_timer, call->timeout_ms);
+    if (!reuse_lane(r, call->once, parts, n_parts)) {
+        err = keep_parts(r, parts, n_parts);
+        if (!err)
+            connect_first(r);
+    }
+    r->is_starting = false;
+    if (err)
+        egress_cancel(r);
+    else
+        *out = r;
+    return err;
+}

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The PostgreSQL backend: opening, what state it is in, agents, closing. How it is put together stands in
+ * postgres_int.h.
+ *
+ *     open -> control connects -> gate -> registration -> lanes connect --> UP
+ *                                                         readers when first asked
+ *
+ * State, judged anew whenever a connection comes or goes or the gate has decided (postgres_judge):
+ *
+ *     REFUSED   the gate says a person is needed
+ *     UP        the gate has opened once, and all lanes are connected and not stuck
+ *     DOWN      was UP; an attempt to connect a lane failed, or a batch keeps being refused
+ *     OPENING   the same before the first UP
+ *
+ * A lane that is lost and back within its first attempt changes nothing: its batch waits and is resent.
+ * The control connection alone being away is no reason to refuse work either; what it costs is trust in
+ * the cache.
+ *
+ * Closing: the core has let the lanes finish. The lease is given up in one more unit, bounded by
+ * FAREWELL_MS; then everything goes, and what was still in hand is handed back.
+ */
+#include <arpa/inet.h>
+
+#include "lib/clock.h"
+#include "lib/limits.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "store/postgres_int.h"
+
+#define CONTROL_ANSWER_MS 10000u
+#define FAREWELL_MS 1000u
+
+/* --- state -------------------------------------------------------------------------------- */
+
+static void tell(struct postgres *p, enum store_state state, const char *why)
+{
+    if (p->told && p->state == state && strcmp(p->why, why) == 0)
+        return;
+    p->told = true;
+    p->state = state;
+    pg_say(p->why, sizeof p->why, "%s", why);
+    store_backend_state(p->base.store, state, p->why);
+}
+
+static const char *lane_trouble(const struct pg_lane *lane)
+{
+    return lane->trouble[0] ? lane->trouble : pg_conn_why(lane->conn);
+}
+
+void postgres_judge(struct postgres *p)
+{
+    const char *why = p->gate.trouble;
+    bool is_up = p->log.was_registered;
+
+    if (p->is_closing)
+        return;
+    if (!why[0] && !p->log.was_registered)
+        why = pg_conn_why(p->control);
+    for (unsigned i = 0; i < p->base.n_lanes; i++) {
+        is_up = is_up && pg_conn_is_ready(p->lanes[i].conn) && !p->lanes[i].trouble[0];
+        if (!why[0])
+            why = lane_trouble(&p->lanes[i]);
+    }
+    p->was_up = p->was_up || is_up;
+    if (p->gate.refused[0])
+        tell(p, STORE_REFUSED, p->gate.refused);
+    else if (is_up)
+        tell(p, STORE_UP, "");
+    else if (why[0])
+        tell(p, p->was_up ? STORE_DOWN : STORE_OPENING, why);
+}
+
+void postgres_doubt(struct postgres *p, const char *why)
+{
+    p->in_doubt = true;
+    pg_conn_fail(p->control, why);
+}
+
+void postgres_admit(struct postgres *p)
+{
+    p->in_doubt = false;
+    for (unsigned i = 0; i < p->base.n_lanes; i++) {
+        pg_lane_start(&p->lanes[i]);
+        pg_lane_resume(&p->lanes[i]);
+    }
+    postgres_judge(p);
+    postgres_agents_send(p);
+}
+
+/* --- agents ------------------------------------------------------------------------------- */
+
+static void add_agents(struct pg_values *v, const struct agents_put *put)
+{
+    pg_add_text(v, put->source);
+    pg_add_array(v, PG_TEXT, put->n);
+    for (size_t i = 0; i < put->n; i++)
+        pg_element_text(v, put->agents[i].id);
+}
+
+void postgres_agents_send(struct postgres *p)
+{
+    struct list *first = list_first(&p->agents);
+    struct pg_values *v = &p->values;
+    const struct agents_put *put;
+
+    if (!first || p->agents_sent || !p->log.is_registered || !pg_conn_is_ready(p->control))
+        return;
+    put = CONTAINER_OF(first, struct agents_put, link);
+    p->agents_sent = true;
+    pg_values_clear(v);
+    add_agents(v, put);
+    BUG_ON(pg_values_end(v)); /* the operator's agents, counted and bounded by LIMIT_AGENTS */
+    pg_conn_query(p->control,
+                  "DELETE FROM agents WHERE source = $1::text AND id <> ALL ($2::text[])",
+                  v->values, v->n);
+    pg_values_clear(v);
+    add_agents(v, put);
+    pg_add_array(v, PG_TEXT, put->n);
+    for (size_t i = 0; i < put->n; i++)
+        pg_element_text(v, put->agents[i].url);
+    pg_add_array(v, PG_TEXT, put->n);
+    for (size_t i = 0; i < put->n; i++)
+        pg_element_text(v, put->agents[i].version);
+    BUG_ON(pg_values_end(v));
+    pg_conn_query(
+        p->control,
+        "INSERT INTO agents AS a (id, url, version, source) SELECT DISTINCT ON (i.id) "
+        "i.id, i.url, i.version, "
+        "$1::text FROM unnest($2::text[], $3::text[], $4::text[]) AS i(id, url, version) "
+        "ON CONFLICT (id) DO UPDATE SET url = EXCLUDED.url, version = EXCLUDED.version, "
+        "source = EXCLUDED.source, changed_at = now() WHERE (a.url, a.version, a.source) "
+        "IS DISTINCT FROM (EXCLUDED.url, EXCLUDED.version, EXCLUDED.source)",
+        v->values, v->n);
+    pg_conn_sync(p->control, PG_TAG_AGENTS);
+    pg_values_clear(v);
+}
+
+static void agents_answered(struct postgres *p, const struct pg_error *error)
+{
+    struct agents_put *put = CONTAINER_OF(list_first(&p->agents), struct agents_put, link);
+
+    p->agents_sent = false;
+    if (error) {
+        log_event(LOG_WARN, "agents could not be stored", LOG_STR("source", put->source),
+                  LOG_Z("why", error->text));
+        if (pg_error_classify(error->sqlstate) != PG_ERROR_ROW)
+            return; /* the next beat tries again */
+    }
+    list_remove(&put->link);
+    agents_put_free(put);
+    postgres_agents_send(p);
+}
+
+static void on_agents(struct backend *b, struct agents_put *put)
+{
+    struct postgres *p = CONTAINER_OF(b, struct postgres, base);
+
+    LIST_EACH_SAFE (it, &p->agents) {
+        struct agents_put *earlier = CONTAINER_OF(it, struct agents_put, link);
+        bool is_out = p->agents_sent && it == p->agents.next;
+
+        if (!is_out && str_is(earlier->source, put->source)) {
+            list_remove(it);
+            agents_put_free(earlier);
+        }
+    }
+    list_append(&p->agents, &put->link);
+    postgres_agents_send(p);
+}
+
+/* --- the control connection --------------------------------------------------------------- */
+
+static void finish_closing(struct postgres *p);
+
+static void on_ready(void *arg)
+{
+    pg_gate_look(arg);
+}
+
+static void on_result(void *arg, int tag, unsigned query, PGresult **result)
+{
+    struct postgres *p = arg;
+
+    switch (tag) {
+    case PG_TAG_FACTS:
+    case PG_TAG_MIGRATIONS:
+        pg_gate_result(p, tag, *result);
+        break;
+    case PG_TAG_REGISTER:
+    case PG_TAG_BEAT:
+    case PG_TAG_LOG:
+        pg_log_result(p, tag, query, *result);
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_sync(void *arg, int tag, const struct pg_error *error)
+{
+    struct postgres *p = arg;
+
+    if (tag == PG_TAG_LEAVE) {
+        finish_closing(p);
+        return;
+    }
+    if (p->is_closing)
+        return;
+    switch (tag) {
+    case PG_TAG_FACTS:
+    case PG_TAG_MIGRATIONS:
+        pg_gate_sync(p, tag, error);
+        break;
+    case PG_TAG_AGENTS:
+        agents_answered(p, error);
+        break;
+    default:
+        pg_log_sync(p, tag, error);
+        break;
+    }
+}
+
+static void on_down(void *arg, bool was_ready, const char *why)
+{
+    struct postgres *p = arg;
+
+    (void)was_ready;
+    (void)why;
+    p->gate.is_looking = false;
+    p->agents_sent = false;
+    pg_log_down(p);
+    if (p->is_closing)
+        finish_closing(p);
+    else
+        postgres_judge(p);
+}
+
+static void on_notify(void *arg, struct str payload)
+{
+    struct postgres *p = arg;
+
+    if (!p->is_closing)
+        pg_log_notify(p, payload);
+}
+
+static const struct pg_conn_ops control_ops = {.on_ready = on_ready,
+                                               .on_result = on_result,
+                                               .on_sync = on_sync,
+                                               .on_down = on_down,
+                                               .on_notify = on_notify};
+
+/* --- the backend's door ------------------------------------------------------------------- */
+
+static void on_commit(struct backend *b, struct batch *batch)
+{
+    struct postgres *p = CONTAINER_OF(b, struct postgres, base);
+
+    BUG_ON(batch->lane >= b->n_lanes);
+    pg_lane_commit(&p->lanes[batch->lane], batch);
+}
+
+static void on_load(struct backend *b, struct load_batch *loads)
+{
+    struct postgres *p = CONTAINER_OF(b, struct postgres, base);
+
+    pg_reader_load(&p->readers[0], loads);
+}
+
+static void on_list(struct backend *b, struct list_query *query)
+{
+    struct postgres *p = CONTAINER_OF(b, struct postgres, base);
+
+    pg_reader_list(&p->readers[p->n_readers - 1], query);
+}
+
+static unsigned on_connections(const struct backend *b)
+{
+    const struct postgres *p = CONTAINER_OF(b, struct postgres, base);
+    unsigned n = pg_conn_is_open(p->control);
+
+    for (unsigned i = 0; i < b->n_lanes; i++)
+        n += pg_conn_is_open(p->lanes[i].conn);
+    for (unsigned i = 0; i < p->n_readers; i++)
+        n += pg_conn_is_open(p->readers[i].conn);
+    return n;
+}
+
+static void free_postgres(struct grave *g)
+{
+    struct postgres *p = CONTAINER_OF(g, struct postgres, grave);
+
+    pg_target_release(&p->target);
+    pg_log_release(p);
+    pg_values_release(&p->values);
+    mem_free(p);
+}
+
+static void finish_closing(struct postgres *p)
+{
+    struct store *s = p->base.store;
+    struct list *first;
+
+    timer_stop(p->loop, &p->farewell);
+    pg_conn_close(p->control);
+    p->control = NULL;
+    while ((first = list_first(&p->agents))) {
+        list_remove(first);
+        agents_put_free(CONTAINER_OF(first, struct agents_put, link));
+    }
+    for (unsigned i = 0; i < p->base.n_lanes; i++)
+        pg_lane_stop(&p->lanes[i]);
+    for (unsigned i = 0; i < p->n_readers; i++)
+        pg_reader_stop(&p->readers[i]);
+    loop_bury(p->loop, &p->grave, free_postgres);
+    store_backend_closed(s);
+}
+
+static void on_farewell(struct timer *t, void *arg)
+{
+    (void)t;
+    finish_closing(arg);
+}
+
+static void on_close(struct backend *b)
+{
+    struct postgres *p = CONTAINER_OF(b, struct postgres, base);
+    const char *values[] = {p->boot, p->channel};
+
+    BUG_ON(p->is_closing);
+    p->is_closing = true;
+    pg_gate_stop(p);
+    if (!p->log.is_registered || !pg_conn_is_ready(p->control)) {
+        timer_start(p->loop, &p->farewell, 0);
+    } else {
+        pg_conn_sql(p->control, "UPDATE nodes SET lease_until = now() WHERE boot = $1::uuid",
+                    values, 1);
+        pg_conn_sql(p->control, "SELECT pg_notify($1, 'node')", values + 1, 1);
+        pg_conn_sync(p->control, PG_TAG_LEAVE);
+        timer_start(p->loop, &p->farewell, FAREWELL_MS);
+    }
+    pg_log_stop(p);
+}
+
+static const struct backend_ops ops = {.commit = on_commit,
+                                       .load = on_load,
+                                       .list = on_list,
+                                       .agents = on_agents,
+                                       .close = on_close,
+                                       .connections = on_connections};
+
+/* --- opening ------------------------------------------------------------------------------ */
+
+bool pg_schema_is_valid(const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
+
+    return n > 0 && n <= PG_SCHEMA_MAX && name[n] == '\0' &&
+           !(name[0] >= '0' && name[0] <= '9');
+}
+
+static struct uuid read_boot(const char *text)
+{
+    struct uuid u = {{0}};
+    size_t n = 0;
+
+    for (; *text; text++) {
+        int digit = *text >= '0' && *text <= '9' ? *text - '0' : *text - 'a' + 10;
+
+        if (*text == '-')
+            continue;
+        BUG_ON(n == 32 || digit < 0 || digit > 15);
+        u.b[n / 2] = (unsigned char)(u.b[n / 2] << 4 | digit);
+        n++;
+    }
+    BUG_ON(n != 32);
+    return u;
+}
+
+/* How the pool is shared out; what is left over is not used. */
+static void share_out(struct postgres *p, unsigned pool)
+{
+    p->base.n_lanes = pool < 4 ? 1 : PG_LANES;
+    p->n_readers = pool < 5 ? 1 : PG_READERS;
+}
+
+static void start(struct postgres *p)
+{
+    struct pg_conn_config control = {.loop = p->loop,
+                                     .target = &p->target,
+                                     .schema = p->schema,
+                                     .name = "control",
+                                     .settings = "",
+                                     .answer_ms = CONTROL_ANSWER_MS};
+
+    list_init(&p->agents);
+    timer_init(&p->farewell, on_farewell, p);
+    pg_values_init(&p->values, MB(256));
+    pg_gate_init(p);
+    pg_log_init(p);
+    for (unsigned i = 0; i < p->base.n_lanes; i++)
+        pg_lane_init(p, i);
+    for (unsigned i = 0; i < p->n_readers; i++)
+        pg_reader_init(p, &p->readers[i]);
+    p->control = pg_conn_new(&control, &control_ops, p);
+    pg_conn_start(p->control);
+}
+
+int postgres_open(struct store *s, struct loop *loop, const struct store_config *config,
+                  const char *boot, struct backend **out, char why[256])
+{
+    const char *schema = config->schema ? config->schema : "superx";
+    struct postgres *p = MEM_NEW(struct postgres);
+    int err = pg_target_parse(&p->target, config->database_url, why);
+
+    if (!err && !pg_schema_is_valid(schema)) {
+        pg_say(why, 256, "the schema's name may have a-z, 0-9 and _, at most %d of them",
+               PG_SCHEMA_MAX);
+        err = ERR_INVALID;
+    }
+    if (err) {
+        pg_target_release(&p->target);
+        mem_free(p);
+        return err;
+    }
+    p->loop = loop;
+    p->base.ops = &ops;
+    p->base.store = s;
+    p->base.n_nodes = 1;
+    p->base.is_local = p->target.is_local;
+    pg_target_describe(&p->target, p->base.description);
+    pg_say(p->schema, sizeof p->schema, "%s", schema);
+    pg_say(p->channel, sizeof p->channel, "%s_log", schema);
+    pg_say(p->boot, sizeof p->boot, "%s", boot);
+    p->boot_id = read_boot(boot);
+    pg_say(p->node_name, sizeof p->node_name, "%s", config->node_name ? config->node_name : "");
+    p->migrate = config->migrate;
+    share_out(p, config->pool_size);
+    start(p);
+    store_trust(s, false);
+    *out = &p->base;
+    return 0;
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The thread that looks things up: misses of the cache in batches, pages of lists, and, because it has a
+ * connection of its own and nobody waits for it at that moment, the checkpoints that keep the log short.
+ *
+ * Each batch of loads and each page is one read transaction: all of it is of one state of the database. The
+ * connection is opened when it is first needed (the writer has made the file by then) and again after a
+ * failure.
+ */
+#include <pthread.h>
+#include "lib/arena.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "store/sqlite.h"
+
+/* A page of all agents walks the agents through the index (each step finds the next name) and takes the head
+ * of each one's list, so that no second index on status_at is needed. */
+#define SUMMARY "t.key, t.agent, t.task_id, t.context, t.state, t.status_at, t.seq"
+#define BEHIND "(status_at, key) < (?2, ?3)"
+/* clang-format off */
+#define STATEMENTS(X)                                                                                 \
+    X(BEGIN, "BEGIN")                                                                                 \
+    X(END, "ROLLBACK")                                                                                \
+    X(TASK, "SELECT t.key, t.owner, t.context, t.dialect, t.state, t.seq, t.status_at, d.seq, d.doc " \
+            "FROM tasks t LEFT JOIN task_docs d ON d.key = t.key "                                    \
+            "WHERE t.agent = ?1 AND t.task_id = ?2")                                                  \
+    X(TAIL, "SELECT seq, kind, payload FROM task_events WHERE key = ?1 AND seq > ?2 AND seq <= ?3 "   \
+            "ORDER BY seq")                                                                           \
+    X(LIST_AGENT, "SELECT " SUMMARY " FROM tasks t WHERE agent = ?1 AND " BEHIND                      \
+                  " ORDER BY status_at DESC, key DESC LIMIT ?4")                                      \
+    X(LIST_ALL, "WITH RECURSIVE names (agent) AS (SELECT min(agent) FROM tasks UNION ALL "            \
+                "SELECT (SELECT min(agent) FROM tasks WHERE agent > names.agent) FROM names "         \
+                "WHERE names.agent IS NOT NULL) "                                                     \
+                "SELECT " SUMMARY " FROM names JOIN tasks t ON t.key IN (SELECT key FROM tasks "      \
+                "WHERE agent = names.agent AND " BEHIND                                               \
+                " ORDER BY status_at DESC, key DESC LIMIT ?4) "                                       \
+                "WHERE names.agent IS NOT NULL ORDER BY t.status_at DESC, t.key DESC LIMIT ?4")       \
+    X(COUNT_AGENT, "SELECT count(*) FROM tasks WHERE agent = ?1")                                     \
+    X(COUNT_ALL, "SELECT count(*) FROM tasks")
+
+enum statement {
+#define X(name, sql) STMT_##name,
+    STATEMENTS(X)
+#undef X
+    STMT_MAX
+};
+/* clang-format on */
+
+static const char *const statement_sql[] = {
+#define X(name, sql) sql,
+    STATEMENTS(X)
+#undef X
+};
+
+struct reader {
+    struct sqlite *s;
+    sqlite3 *db;
+    sqlite3_stmt *stmts[STMT_MAX];
+    bool is_failing; /* said so already */
+};
+
+static void close_database(struct reader *r)
+{
+    for (int i = 0; i < STMT_MAX; i++) {
+        sqlite3_finalize(r->stmts[i]);
+        r->stmts[i] = NULL;
+    }
+    sqlite3_close(r->db);
+    r->db = NULL;
+}
+
+/* Says once that reading fails, and once that it works again; requests may come twenty times a second. */
+static void note(struct reader *r, const char *doing, const char *why)
+{
+    if (why && !r->is_failing)
+        log_event(LOG_WARN, "reading the embedded database fails", LOG_Z("doing", doing),
+                  LOG_Z("why", why));
+    else if (!why && r->is_failing)
+        log_event(LOG_INFO, "reading the embedded database works again");
+    r->is_failing = why != NULL;
+}
+
+static bool open_database(struct reader *r)
+{
+    char why[256];
+    int rc = SQLITE_OK;
+
+    if (r->db)
+        return true;
+    if (sqlite_connect(r->s->path, false, SQLITE_READER_CACHE_KB, &r->db, why)) {
+        note(r, "opening", why);
+        return false;
+    }
+    for (int i = 0; i < STMT_MAX && rc == SQLITE_OK; i++)
+        rc = sqlite3_prepare_v3(r->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                &r->stmts[i], NULL);
+    if (rc == SQLITE_OK)
+        return true;
+    note(r, "preparing", sqlite3_errmsg(r->db));
+    close_database(r);
+    return false;
+}
+
+/* After a failure the next request tries a fresh connection. */
+static int failed(struct reader *r, const char *doing)
+{
+    note(r, doing, sqlite3_errmsg(r->db));
+    close_database(r);
+    return ERR_STORE;
+}
+
+static bool run(struct reader *r, enum statement which)
+{
+    int rc = sqlite3_step(r->stmts[which]);
+
+    sqlite3_reset(r->stmts[which]);
+    return rc == SQLITE_DONE;
+}
+
+/* --- columns -------------------------------------------------------------------------------------- */
+
+static void bind_str(sqlite3_stmt *stmt, int at, struct str s)
+{
+    sqlite3_bind_text64(stmt, at, s.p, s.n, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+static struct uuid column_uuid(sqlite3_stmt *stmt, int at)
+{
+    struct uuid u = {0};
+    const void *p = sqlite3_column_blob(stmt, at);
+
+    if (p && sqlite3_column_bytes(stmt, at) == sizeof u.b)
+        memcpy(u.b, p, sizeof u.b);
+    return u;
+}
+
+static uint64_t column_u64(sqlite3_stmt *stmt, int at)
+{
+    return (uint64_t)sqlite3_column_int64(stmt, at);
+}
+
+/* Copies a text into the arena. False: no room. */
+static bool column_str(sqlite3_stmt *stmt, int at, struct arena *arena, struct str *out)
+{
+    const char *p = (const char *)sqlite3_column_text(stmt, at);
+
+    *out = p ? arena_str(arena, str_make(p, (size_t)sqlite3_column_bytes(stmt, at))) : STR_NONE;
+    return !p || out->p;
+}
+
+/* --- loads ---------------------------------------------------------------------------------------- */
+
+/* The events behind the document. Returns an SQLite code; *has_room says whether they fitted. */
+static int read_tail(struct reader *r, struct load *l, struct arena *arena, bool *has_room)
+{
+    sqlite3_stmt *stmt = r->stmts[STMT_TAIL];
+    uint64_t room = l->seq - l->doc_seq;
+    int rc;
+
+    l->tail =
+        room < arena->max / sizeof *l->tail ? arena_take(arena, room * sizeof *l->tail) : NULL;
+    *has_room = l->tail != NULL;
+    if (!l->tail)
+        return SQLITE_OK;
+    sqlite3_bind_blob(stmt, 1, l->key.b, sizeof l->key.b, SQLITE_STATIC);
+    sqlite3_bind_int64(stmt, 2, (sqlite3_int64)l->doc_seq);
+    sqlite3_bind_int64(stmt, 3, (sqlite3_int64)l->seq);
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW && *has_room && l->n_tail < room) {
+        struct load_event *e = &l->tail[l->n_tail++];
+
+        e->seq = column_u64(stmt, 0);
+        e->kind = (enum a2a_event_kind)sqlite3_column_int(stmt, 1);
+        *has_room = column_str(stmt, 2, arena, &e->payload);
+    }
+    sqlite3_reset(stmt);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int read_task(struct reader *r, struct load *l, struct arena *arena, bool *has_room)
+{
+    sqlite3_stmt *stmt = r->stmts[STMT_TASK];
+    int rc;
+
+    *has_room = true;
+    bind_str(stmt, 1, l->agent);
+    bind_str(stmt, 2, l->id);
+    rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW) {
+        l->found = true;
+        l->key = column_uuid(stmt, 0);
+        l->owner = column_uuid(stmt, 1);
+        l->dialect = (enum a2a_version)sqlite3_column_int(stmt, 3);
+        l->state = (enum a2a_state)sqlite3_column_int(stmt, 4);
+        l->seq = column_u64(stmt, 5);
+        l->status_at_us = sqlite3_column_int64(stmt, 6);
+        l->doc_seq = column_u64(stmt, 7);
+        *has_room =
+            column_str(stmt, 2, arena, &l->context) && column_str(stmt, 8, arena, &l->doc);
+    }
+    sqlite3_reset(stmt);
+    if (rc == SQLITE_ROW && *has_room && l->doc_seq < l->seq)
+        return read_tail(r, l, arena, has_room);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int read_tasks(struct reader *r, struct load_batch *loads)
+{
+    bool has_room = true;
+
+    if (!run(r, STMT_BEGIN))
+        return failed(r, "beginning");
+    LIST_EACH (it, &loads->loads) {
+        struct load *l = CONTAINER_OF(it, struct load, link);
+
+        if (has_room && read_task(r, l, loads->arena, &has_room) != SQLITE_OK)
+            return failed(r, "loading a task");
+        if (!has_room) {
+            l->found = false;
+            l->err = it == loads->loads.next ? ERR_LIMIT : ERR_AGAIN;
+        }
+    }
+    if (!run(r, STMT_END))
+        return failed(r, "ending");
+    note(r, NULL, NULL);
+    return 0;
+}
+
+/* --- lists ---------------------------------------------------------------------------------------- */
+
+static int read_total(struct reader *r, struct list_query *q)
+{
+    sqlite3_stmt *stmt = r->stmts[q->agent.p ? STMT_COUNT_AGENT : STMT_COUNT_ALL];
+    int rc;
+
+    if (q->agent.p)
+        bind_str(stmt, 1, q->agent);
+    rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW)
+        q->total = column_u64(stmt, 0);
+    sqlite3_reset(stmt);
+    return rc == SQLITE_ROW ? SQLITE_OK : rc;
+}
+
+static bool read_summary(sqlite3_stmt *stmt, struct list_query *q)
+{
+    struct task_summary *row = &q->rows[q->n];
+
+    q->last_key = column_uuid(stmt, 0);
+    row->state = (enum a2a_state)sqlite3_column_int(stmt, 4);
+    row->status_at_us = sqlite3_column_int64(stmt, 5);
+    row->seq = column_u64(stmt, 6);
+    q->n++;
+    return column_str(stmt, 1, q->arena, &row->agent) &&
+           column_str(stmt, 2, q->arena, &row->id) &&
+           column_str(stmt, 3, q->arena, &row->context);
+}
+
+static int read_rows(struct reader *r, struct list_query *q)
+{
+    sqlite3_stmt *stmt = r->stmts[q->agent.p ? STMT_LIST_AGENT : STMT_LIST_ALL];
+    int rc;
+
+    if (q->agent.p)
+        bind_str(stmt, 1, q->agent);
+    if (!q->has_after) { /* the first page is the one behind the last place there could be */
+        q->after_us = INT64_MAX;
+        memset(q->after_key.b, 0xff, sizeof q->after_key.b);
+    }
+    sqlite3_bind_int64(stmt, 2, q->after_us);
+    sqlite3_bind_blob(stmt, 3, q->after_key.b, sizeof q->after_key.b, SQLITE_STATIC);
+    /* One row more tells whether there is a next page. */
+    sqlite3_bind_int64(stmt, 4, (sqlite3_int64)q->limit + 1);
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW && q->n < q->limit)
+        if (!read_summary(stmt, q))
+            break;
+    q->has_more = rc == SQLITE_ROW;
+    sqlite3_reset(stmt);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int read_page(struct reader *r, struct list_query *q)
+{
+    q->rows = arena_take(q->arena, q->limit * sizeof *q->rows);
+    if (!q->rows)
+        return ERR_STORE;
+    if (!run(r, STMT_BEGIN) || read_total(r, q) || read_rows(r, q))
+        return failed(r, "listing tasks");
+    return run(r, STMT_END) ? 0 : failed(r, "ending");
+}
+
+/* --- checkpoints ---------------------------------------------------------------------------------- */
+
+static void checkpoint(struct reader *r)
+{
+    if (sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL))
+        log_event(LOG_DEBUG, "checkpoint put off", LOG_Z("why", sqlite3_errmsg(r->db)));
+    atomic_store(&r->s->checkpoint_is_asked, false);
+}
+
+/* --- the thread ----------------------------------------------------------------------------------- */
+
+static void serve(struct reader *r, struct letter *letter)
+{
+    bool is_open = open_database(r);
+
+    switch (letter->kind) {
+    case LETTER_LOADS:
+        letter->loads->err = is_open ? read_tasks(r, letter->loads) : ERR_STORE;
+        sqlite_tell(r->s, letter);
+        break;
+    case LETTER_LIST:
+        letter->query->err = is_open ? read_page(r, letter->query) : ERR_STORE;
+        sqlite_tell(r->s, letter);
+        break;
+    default:
+        if (is_open)
+            checkpoint(r);
+        else
+            atomic_store(&r->s->checkpoint_is_asked, false);
+        mem_free(letter);
+        break;
+    }
+}
+
+void sqlite_read_run(void *arg)
+{
+    struct reader r = {.s = arg};
+    struct letter *letter, *last = letter_new(LETTER_ENDED);
+
+    pthread_setname_np(pthread_self(), "sqlite-reader");
+    while ((letter = mailbox_take(&r.s->to_reader, 0)))
+        serve(&r, letter);
+    close_database(&r);
+    last->thread = &r.s->reader;
+    sqlite_tell(r.s, last);
+}

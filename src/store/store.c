@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The store's door: opening and closing, reads, lists, and the line in which answers stand. How appends
+ * become batches is told in append.c, how missing tasks are fetched in miss.c, how a task changes in fold.c.
+ *
+ * Everything here runs on the loop thread. Callers are called back from one place only, store_tell(), and
+ * only when all lists and maps are in order again: a callback may append, ask, even close.
+ *
+ * Closing
+ *
+ *     open --store_close--> draining --idle, or not up, or 5 s--> backend closes --> answers --> freed
+ *
+ * While draining nothing new is taken, but what was taken still goes its way; conflicts are still reloaded.
+ */
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "store/parts.h"
+
+static void on_tell(void *arg);
+static void on_close_step(void *arg);
+static void on_close_limit(struct timer *t, void *arg);
+
+/* --- opening -------------------------------------------------------------------------------------- */
+
+static bool is_set(const char *z)
+{
+    return z && *z;
+}
+
+static void free_store(struct store *s)
+{
+    cache_release(&s->cache);
+    mem_free(s);
+}
+
+int store_open(struct loop *loop, const struct store_config *config, store_state_fn on_state,
+               void *arg, struct store **out, char why[256])
+{
+    struct store *s = MEM_NEW(struct store);
+    int err;
+
+    s->magic = STORE_MAGIC;
+    s->loop = loop;
+    s->on_state = on_state;
+    s->on_state_arg = arg;
+    s->task_max_bytes = config->task_max_bytes;
+    s->queue_max_bytes = config->queue_max_bytes;
+    s->is_trusted = true; /* a backend that shares its database says otherwise */
+    s->boot = id_uuid4();
+    id_uuid_text(&s->boot, s->boot_text);
+    cache_init(&s->cache, config->cache_bytes, NULL, NULL);
+    list_init(&s->answers);
+    s->tell = (struct deferred){.fn = on_tell, .arg = s};
+    s->close_step = (struct deferred){.fn = on_close_step, .arg = s};
+    timer_init(&s->close_limit, on_close_limit, s);
+    err = is_set(config->database_url)
+              ? postgres_open(s, loop, config, s->boot_text, &s->backend, why)
+              : sqlite_open(s, loop, config, s->boot_text, &s->backend, why);
+    if (err) {
+        free_store(s);
+        return err;
+    }
+    snprintf(s->description, sizeof s->description, "%s", s->backend->description);
+    s->is_embedded = s->backend->is_embedded;
+    s->is_local = s->backend->is_local;
+    append_init(s);
+    miss_init(s);
+    *out = s;
+    return 0;
+}
+
+enum store_state store_state(const struct store *s)
+{
+    return s->state;
+}
+
+const char *store_why(const struct store *s)
+{
+    return s->why;
+}
+
+const char *store_describe(const struct store *s)
+{
+    return s->description;
+}
+
+bool store_is_embedded(const struct store *s)
+{
+    return s->is_embedded;
+}
+
+bool store_is_local(const struct store *s)
+{
+    return s->is_local;
+}
+
+const char *store_boot(const struct store *s)
+{
+    return s->boot_text;
+}
+
+void store_backend_state(struct store *s, enum store_state state, const char *why)
+{
+    if (state == s->state && strcmp(s->why, why ? why : "") == 0)
+        return;
+    s->state = state;
+    snprintf(s->why, sizeof s->why, "%s", why ? why : "");
+    if (state == STORE_UP) {
+        append_wake(s);
+        miss_wake(s);
+    } else {
+        miss_fail(s, ERR_STORE);
+    }
+    if (s->is_closing)
+        store_close_step(s);
+    else if (s->on_state)
+        s->on_state(s->on_state_arg, state, s->why);
+}
+
+void store_trust(struct store *s, bool trusted)
+{
+    s->is_trusted = trusted;
+}
+
+/* --- answers -------------------------------------------------------------------------------------- */
+
+void store_answer(struct store *s, struct answer *a)
+{
+    list_append(&s->answers, &a->link);
+    loop_defer(s->loop, &s->tell);
+}
+
+void store_tell(struct store *s)
+{
+    struct list told, *first;
+
+    /* What callbacks cause to be answered stands in line for the next time, or this might never end. */
+    list_init(&told);
+    list_splice(&told, &s->answers);
+    while ((first = list_first(&told))) {
+        struct answer *a = CONTAINER_OF(first, struct answer, link);
+
+        list_remove(first);
+        a->tell(s, a);
+    }
+}
+
+static void on_tell(void *arg)
+{
+    struct store *s = arg;
+
+    store_tell(s);
+    store_close_step(s);
+}
+
+/* --- reads ---------------------------------------------------------------------------------------- */
+
+bool store_may_believe(const struct store *s, const struct task *t)
+{
+    return s->is_trusted || a2a_state_is_terminal(t->state);
+}
+
+bool store_may_cache(const struct store *s, const struct task *t)
+{
+    return s->is_embedded || a2a_state_is_terminal(t->state) ||
+           id_uuid_compare(&t->owner, &s->boot) == 0;
+}
+
+/* The cached task if it may be served: one that cannot be verified because the database is away will do. */
+static struct task *served_from_cache(struct store *s, const struct task_key *key)
+{
+    struct task *t = cache_get(&s->cache, task_key_str(key));
+
+    return t && (store_may_believe(s, t) || s->state != STORE_UP) ? t : NULL;
+}
+
+struct task *store_task_peek(struct store *s, struct str agent, struct str id)
+{
+    struct task_key key;
+    struct task *t;
+
+    if (!task_key_make(&key, agent, id))
+        return NULL;
+    t = served_from_cache(s, &key);
+    s->figures.hits += t != NULL;
+    return t;
+}
+
+static void tell_asker(struct store *s, struct answer *a)
+{
+    struct asker *asker = CONTAINER_OF(a, struct asker, answer);
+
+    (void)s;
+    asker->fn(asker->arg, a->err, a->task);
+    task_unref(a->task);
+    mem_free(asker);
+}
+
+int store_task_get(struct store *s, struct str agent, struct str id, store_task_fn fn,
+                   void *arg)
+{
+    struct asker *asker;
+    struct task_key key;
+    bool is_name = task_key_make(&key, agent, id);
+    struct task *t;
+
+    if (s->is_closing)
+        return ERR_CANCELED;
+    asker = MEM_NEW(struct asker);
+    *asker = (struct asker){.answer = {.tell = tell_asker}, .fn = fn, .arg = arg};
+    list_init(&asker->answer.link);
+    t = is_name ? served_from_cache(s, &key) : NULL;
+    if (t) {
+        s->figures.hits++;
+        asker->answer.task = task_ref(t);
+        store_answer(s, &asker->answer);
+        return 0;
+    }
+    s->figures.misses++;
+    if (is_name && s->state == STORE_UP) {
+        miss_want(s, &key, agent, asker);
+        return 0;
+    }
+    /* There is no task of a name that cannot be. */
+    asker->answer.err = is_name ? ERR_STORE : ERR_ABSENT;
+    store_answer(s, &asker->answer);
+    return 0;
+}
+
+void store_task_heard(struct store *s, struct str agent, struct str id)
+{
+    struct task_key key;
+    struct task *t;
+
+    if (!task_key_make(&key, agent, id))
+        return;
+    t = cache_look(&s->cache, task_key_str(&key));
+    if (t)
+        t->heard_ms = loop_now_ms(s->loop);
+}
+
+void store_task_changed(struct store *s, struct str agent, struct str id, uint64_t seq)
+{
+    struct task_key key;
+
+    if (!task_key_make(&key, agent, id))
+        return;
+    cache_drop(&s->cache, task_key_str(&key), seq);
+    miss_dirty(s, task_key_str(&key));
+}
+
+/* --- lists ---------------------------------------------------------------------------------------- */
+
+/* A page token is the place behind which the page begins: status time and key, 24 bytes, in hex. */
+#define TOKEN_BYTES 24
+#define TOKEN_TEXT (2 * TOKEN_BYTES)
+
+static void token_write(char out[TOKEN_TEXT + 1], int64_t at_us, const struct uuid *key)
+{
+    uint64_t at = (uint64_t)at_us;
+    unsigned char raw[TOKEN_BYTES];
+
+    for (int i = 0; i < 8; i++)
+        raw[i] = (unsigned char)(at >> (56 - 8 * i));
+    memcpy(raw + 8, key->b, sizeof key->b);
+    for (int i = 0; i < TOKEN_BYTES; i++)
+        snprintf(out + 2 * i, 3, "%02x", raw[i]);
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static int token_read(struct str token, int64_t *at_us, struct uuid *key)
+{
+    unsigned char raw[TOKEN_BYTES];
+    uint64_t at = 0;
+
+    if (token.n != TOKEN_TEXT)
+        return ERR_INVALID;
+    for (int i = 0; i < TOKEN_BYTES; i++) {
+        int high = hex_digit(token.p[2 * i]), low = hex_digit(token.p[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return ERR_INVALID;
+        raw[i] = (unsigned char)(high << 4 | low);
+    }
+    for (int i = 0; i < 8; i++)
+        at = at << 8 | raw[i];
+    *at_us = (int64_t)at;
+    memcpy(key->b, raw + 8, sizeof key->b);
+    return 0;
+}
+
+static void tell_listing(struct store *s, struct answer *a)
+{
+    struct listing *l = CONTAINER_OF(a, struct listing, answer);
+    struct list_query *q = &l->query;
+    char token[TOKEN_TEXT + 1];
+    bool has_next = !a->err && q->has_more && q->n > 0;
+
+    (void)s;
+    if (has_next)
+        token_write(token, q->rows[q->n - 1].status_at_us, &q->last_key);
+    q->fn(q->arg, a->err, a->err ? NULL : q->rows, a->err ? 0 : q->n, a->err ? 0 : q->total,
+          has_next ? str_make(token, TOKEN_TEXT) : STR_NONE);
+    arena_release(&l->arena);
+    mem_free(l);
+}
+
+int store_task_list(struct store *s, const struct task_query *query, store_list_fn fn,
+                    void *arg)
+{
+    struct listing *l;
+    struct list_query *q;
+    int err = 0;
+
+    if (s->is_closing)
+        return ERR_CANCELED;
+    l = MEM_NEW(struct listing);
+    q = &l->query;
+    arena_init(&l->arena, MB(1));
+    list_init(&l->answer.link);
+    list_init(&q->link);
+    l->answer.tell = tell_listing;
+    q->fn = fn;
+    q->arg = arg;
+    q->arena = &l->arena;
+    q->limit = query->limit < 1 ? 1 : query->limit > 100 ? 100 : query->limit;
+    q->agent = arena_str(&l->arena, query->agent);
+    if (query->agent.p && !q->agent.p)
+        err = ERR_INVALID; /* longer than any name */
+    if (!err && query->after.p) {
+        err = token_read(query->after, &q->after_us, &q->after_key);
+        q->has_after = true;
+    }
+    if (!err && s->state != STORE_UP)
+        err = ERR_STORE;
+    if (err) {
+        l->answer.err = err;
+        store_answer(s, &l->answer);
+    } else {
+        s->backend->ops->list(s->backend, q);
+    }
+    return 0;
+}
+
+void store_list_done(struct store *s, struct list_query *query)
+{
+    struct listing *l = CONTAINER_OF(query, struct listing, query);
+
+    l->answer.err = query->err;
+    store_answer(s, &l->answer);
+    store_tell(s);
+}
+
+/* --- agents --------------------------------------------------------------------------------------- */
+
+void store_agents_put(struct store *s, struct str source, const struct store_agent *agents,
+                      size_t n)
+{
+    struct agents_put *put;
+
+    if (s->is_closing)
+        return;
+    put = MEM_NEW(struct agents_put);
+    put->arena = MEM_NEW(struct arena);
+    arena_init(put->arena, MB(64)); /* LIMIT_AGENTS agents; the operator decides how many */
+    list_init(&put->link);
+    put->source = arena_str(put->arena, source);
+    put->agents = arena_take(put->arena, n * sizeof *agents);
+    BUG_ON(!put->agents || !put->source.p);
+    put->n = n;
+    for (size_t i = 0; i < n; i++)
+        put->agents[i] =
+            (struct store_agent){.id = arena_str(put->arena, agents[i].id),
+                                 .url = arena_str(put->arena, agents[i].url),
+                                 .version = arena_str(put->arena, agents[i].version),
+                                 .source = put->source};
+    s->backend->ops->agents(s->backend, put);
+}
+
+void agents_put_free(struct agents_put *put)
+{
+    if (!put)
+        return;
+    arena_release(put->arena);
+    mem_free(put->arena);
+    mem_free(put);
+}
+
+/* --- figures -------------------------------------------------------------------------------------- */
+
+void store_figures(const struct store *s, struct store_figures *out)
+{
+    *out = s->figures;
+    out->cached_tasks = s->cache.map.n;
+    out->cached_bytes = s->cache.bytes;
+    if (s->backend_is_closed)
+        return;
+    out->nodes = s->backend->n_nodes;
+    if (s->backend->ops->connections)
+        out->connections = s->backend->ops->connections(s->backend);
+}
+
+/* --- closing -------------------------------------------------------------------------------------- */
+
+void store_close(struct store *s, void (*on_closed)(void *arg), void *arg)
+{
+    BUG_ON(s->magic != STORE_MAGIC || s->is_closing);
+    s->is_closing = true;
+    s->on_closed = on_closed;
+    s->on_closed_arg = arg;
+    timer_start(s->loop, &s->close_limit, STORE_CLOSE_MS);
+    loop_defer(s->loop, &s->close_step);
+}
+
+static void close_backend(struct store *s)
+{
+    if (s->backend_is_closing)
+        return;
+    s->backend_is_closing = true;
+    timer_stop(s->loop, &s->close_limit);
+    if (!append_is_idle(s))
+        log_event(LOG_WARN, "store closes with appends that could not be committed",
+                  LOG_U64("appends", s->figures.queued), LOG_Z("why", s->why));
+    s->backend->ops->close(s->backend);
+}
+
+static void on_close_limit(struct timer *t, void *arg)
+{
+    (void)t;
+    close_backend(arg);
+}
+
+void store_close_step(struct store *s)
+{
+    if (s->is_closing)
+        loop_defer(s->loop, &s->close_step);
+}
+
+static void free_buried(struct grave *g)
+{
+    free_store(CONTAINER_OF(g, struct store, grave));
+}
+
+/* Nothing is with the backend any more: tells who still waits, then goes. */
+static void finish(struct store *s)
+{
+    append_cancel(s);
+    miss_fail(s, ERR_CANCELED);
+    while (!list_is_empty(&s->answers))
+        store_tell(s);
+    loop_undefer(&s->tell);
+    loop_undefer(&s->close_step);
+    timer_stop(s->loop, &s->close_limit);
+    append_release(s);
+    miss_release(s);
+    s->magic = 0;
+    loop_bury(s->loop, &s->grave, free_buried);
+    s->on_closed(s->on_closed_arg);
+}
+
+static void on_close_step(void *arg)
+{
+    struct store *s = arg;
+
+    if (s->backend_is_closed)
+        finish(s);
+    else if (s->state != STORE_UP ||
+             (append_is_idle(s) && !s->is_loading && list_is_empty(&s->misses)))
+        close_backend(s);
+}
+
+void store_backend_closed(struct store *s)
+{
+    BUG_ON(!s->backend_is_closing || s->is_loading);
+    s->backend_is_closed = true;
+    s->backend = NULL;
+    store_close_step(s);
+}
+
+int store_db_run(enum store_db_command command, const struct store_config *config, FILE *out,
+                 bool json)
+{
+    return is_set(config->database_url) ? postgres_db_run(command, config, out, json)
+                                        : sqlite_db_run(command, config, out, json);
+}

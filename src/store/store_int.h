@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Inside the store: what the core (store.c: queue, fold, cache) and a backend (sqlite.c, postgres.c) owe each
+ * other. The core decides *what* is written and what it means; a backend only makes it durable.
+ *
+ *     core --commit(batch)--> backend --store_batch_done()--> core       one batch per lane in flight
+ *     core --load(loads)----> backend --store_load_done()---> core       one load batch in flight
+ *     core --list(query)----> backend --store_list_done()---> core
+ *                             backend --store_backend_state()--> core    up, down, refused
+ *
+ * A backend owns an object from the call until it hands it back; every done comes on the loop thread, exactly
+ * once, never from inside the call that started it. A backend that lost its database keeps commits (and resends
+ * them under the same (writer, wseq) when it is back) but hands loads and lists back with ERR_STORE.
+ */
+#ifndef STORE_STORE_INT_H
+#define STORE_STORE_INT_H
+
+#include "lib/buf.h"
+#include "lib/list.h"
+#include "lib/map.h"
+#include "store/store.h"
+
+/* --- a batch: rows that become durable in one transaction ------------------------------------------ */
+
+enum row_outcome {
+    ROW_COMMITTED, /* in the database, by this batch or by its lost twin */
+    ROW_CONFLICT,  /* the guard failed: somebody else changed the task, or it exists already */
+    ROW_REFUSED,   /* the database will never take it; why says so */
+    ROW_PARKED,    /* locked by another session: try again later */
+};
+
+struct row_event {
+    uint64_t seq, wseq;
+    enum a2a_event_kind kind;
+    struct str payload; /* owned by the row's appends until the batch is done */
+};
+
+struct row {
+    struct list link;         /* in batch.rows, sorted by key */
+    bool is_new;              /* INSERT; else guarded UPDATE */
+    bool doc_is_due;          /* write after->doc to task_docs */
+    uint64_t seq_before;      /* guard; 0 when new */
+    struct uuid owner_before; /* guard; zero when new */
+    /* counted; what the task is when this row has committed. after->owner is us. */
+    struct task *after;
+    struct row_event *events; /* owned */
+    size_t n_events;
+    size_t bytes;
+    enum row_outcome outcome; /* set by the backend */
+    char why[160];            /* for ROW_REFUSED */
+    struct list appends;      /* the core's */
+};
+
+struct batch {
+    unsigned lane;
+    struct list rows;
+    unsigned n_rows, n_events;
+    size_t bytes;
+    int64_t at_us; /* commit time as the gateway saw it: `at` of the events */
+};
+
+/* --- loads: tasks the cache does not have ------------------------------------------------------------ */
+
+struct load_event {
+    uint64_t seq;
+    enum a2a_event_kind kind;
+    struct str payload;
+};
+
+struct load {
+    struct list link;
+    struct str agent, id; /* owned by the core */
+    /* Filled by the backend; strings in `arena` or otherwise valid until store_load_done() returns. */
+    bool found;
+    struct uuid key, owner;
+    struct str context, doc;
+    enum a2a_version dialect;
+    enum a2a_state state;
+    uint64_t seq, doc_seq;
+    int64_t status_at_us;
+    struct load_event *tail; /* events behind doc_seq, in order */
+    size_t n_tail;
+    /* 0; ERR_AGAIN: no room left in the arena, the core asks again; ERR_LIMIT: not even for it alone */
+    int err;
+    struct list waiters; /* the core's */
+};
+
+struct load_batch {
+    struct list loads;
+    unsigned n_loads;
+    int err; /* 0 or ERR_STORE */
+    /* the backend's place for what it found; made and released by the core */
+    struct arena *arena;
+};
+
+struct list_query {
+    struct list link;
+    struct str agent; /* absent: all */
+    unsigned limit;
+    bool has_after;
+    int64_t after_us; /* keyset: rows behind (status_at desc, key desc) */
+    struct uuid after_key;
+    /* answer */
+    int err;
+    struct task_summary *rows; /* in arena */
+    struct uuid last_key;
+    size_t n;
+    bool has_more;
+    uint64_t total;
+    struct arena *arena; /* made and released by the core */
+    store_list_fn fn;
+    void *arg;
+};
+
+/* --- agents ------------------------------------------------------------------------------------------ */
+
+struct agents_put {
+    struct list link;
+    struct str source;
+    struct store_agent *agents;
+    size_t n;
+    struct arena *arena; /* owns all of the above; released with the object */
+};
+
+/* --- the backend -------------------------------------------------------------------------------------- */
+
+struct backend;
+
+struct backend_ops {
+    void (*commit)(struct backend *b, struct batch *batch);
+    void (*load)(struct backend *b, struct load_batch *loads);
+    void (*list)(struct backend *b, struct list_query *query);
+    /* takes it; frees with agents_put_free() */
+    void (*agents)(struct backend *b, struct agents_put *put);
+    /* Stops; hands back everything it holds (commits it cannot finish: every row stays unfinished, see
+     * store_batch_abandoned), then store_backend_closed(). */
+    void (*close)(struct backend *b);
+    unsigned (*connections)(const struct backend *b);
+};
+
+struct backend {
+    const struct backend_ops *ops;
+    struct store *store;
+    unsigned n_lanes;
+    char description[256];
+    bool is_embedded, is_local;
+    unsigned n_nodes; /* live nodes, this one included; set by the backend, shown in figures */
+};
+
+MUST_CHECK int sqlite_open(struct store *s, struct loop *loop,
+                           const struct store_config *config, const char *boot,
+                           struct backend **out, char why[256]);
+MUST_CHECK int postgres_open(struct store *s, struct loop *loop,
+                             const struct store_config *config, const char *boot,
+                             struct backend **out, char why[256]);
+
+/* From backend to core. */
+void store_backend_state(struct store *s, enum store_state state, const char *why);
+void store_batch_done(struct store *s, struct batch *batch);
+void store_batch_abandoned(struct store *s, struct batch *batch); /* closing: outcome unknown */
+void store_load_done(struct store *s, struct load_batch *loads);
+void store_list_done(struct store *s, struct list_query *query);
+void store_backend_closed(struct store *s);
+/* Another node wrote these tasks (its log was read): cached copies older than seq go. */
+void store_task_changed(struct store *s, struct str agent, struct str id, uint64_t seq);
+/* Whether the cache may be believed: false while the log of the other nodes cannot be read (PostgreSQL). */
+void store_trust(struct store *s, bool trusted);
+void agents_put_free(struct agents_put *put);
+
+/* --- migrations: numbered SQL, embedded (migration.c) ---------------------------------------------------- */
+
+struct migration {
+    int number;
+    const char *name; /* "0001_first" */
+    /* statements; the PostgreSQL ones say {schema} where the schema's name goes */
+    struct str sql;
+};
+
+/* end with number == 0 */
+extern const struct migration postgres_migrations[], sqlite_migrations[];
+
+/* Administration, one per backend (postgres_db.c, sqlite.c). */
+int postgres_db_run(enum store_db_command command, const struct store_config *config, FILE *out,
+                    bool json);
+int sqlite_db_run(enum store_db_command command, const struct store_config *config, FILE *out,
+                  bool json);
+
+#endif

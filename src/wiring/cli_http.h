@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One HTTP exchange with the running gateway, for commands: blocking, on a loop of its own.
+ */
+#ifndef WIRING_CLI_HTTP_H
+#define WIRING_CLI_HTTP_H
+
+#include "lib/buf.h"
+#include "wiring/config.h"
+
+/* POSTs JSON to SUPERX_URL + path. 0 with the body in `out`; ERR_ otherwise, after saying on stderr what is wrong and
+ * what to do. *status is the HTTP status. */
+MUST_CHECK int cli_post(const struct config *config, struct str path, struct str body,
+                        struct buf *out, int *status);
+
+#endif
