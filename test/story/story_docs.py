@@ -36,6 +36,18 @@ def every_command_of_the_postgresql_page(world):
         equal(done.returncode, 0, f"{block}\n{done.stdout}{done.stderr}")
 
 
+# Those of the first SuperX's page, in its order, so that who knows that one finds his way.
+HEADINGS = ["Quick Start", "1. Start PostgreSQL", "2. Set Database URL", "3. Create Database & Run Migrations",
+            "4. Run the Server", "Running Tests", "Architecture", "Performance", "Benefits", "Database Schema", "tasks",
+            "agents", "push_configs", "Configuration", "Environment Variables", "Example", "Troubleshooting",
+            "Database connection issues", "Reset database", "Check database status"]
+
+
+@story(stores=("sqlite",))
+def the_postgresql_page_has_the_first_ones_headings(world):
+    equal(re.findall(r"^##+ (.*)$", (ROOT / "docs/postgresql.md").read_text(), re.M), HEADINGS, "headings")
+
+
 @story(stores=("sqlite",))
 def the_sample_agents_file_is_read(world):
     env = {"WEATHER_TOKEN": "x"}
