@@ -94,7 +94,7 @@ $(BUILD)/fuzz/%: test/fuzz/%.c $(LIBRARY)
 	$(call say,CC)$(CC) $(CPPFLAGS) -DLIB_GROUND -Itest $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJECTS_$*) $(LIBRARY) $(LDLIBS) $(FUZZ_LIBS_$*)
 
 -include test/fuzz/fuzz.mk
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build $(BUILD) -name '*.d' 2>/dev/null)
 
 include-rule:
 	@tools/include-rule

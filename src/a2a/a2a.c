@@ -3,10 +3,12 @@
  * The tables of the language: versions, methods, states, errors. Facts only; what they mean for a call is
  * decided elsewhere.
  */
-#include "a2a/a2a.h"
+#include "a2a/a2a_int.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+
+#include "lib/clock.h"
 
 /* --- versions --- */
 
@@ -129,59 +131,139 @@ const char *a2a_state_name(enum a2a_state state, enum a2a_version version)
     return state_row(state)->names[version].p;
 }
 
-#define STATE_NAME_MAX 64u /* decoded; the longest has 25 bytes */
+/* --- values of enumerations, in every spelling peers have been seen to send --- */
 
-/* "TASK_STATE_INPUT_REQUIRED" and "input-required" are one name once case, the prefix and the kind of dash are
- * taken away; comparing in that form covers every spelling that peers have been seen to send. */
-static bool is_state_name(struct str name, struct str row_name)
+#define ENUM_NAME_MAX 64u /* decoded; the longest has 25 bytes */
+
+/* "TASK_STATE_INPUT_REQUIRED" and "input-required" are one name once case, the prefix and the kind of dash
+ * are taken away. */
+static bool is_enum_name(struct str name, struct str prefix, struct str wanted)
 {
-    static const struct str prefix = {"task_state_", 11};
-
     if (name.n >= prefix.n && str_is_nocase(str_make(name.p, prefix.n), prefix))
         name = str_make(name.p + prefix.n, name.n - prefix.n);
-    if (name.n != row_name.n)
+    if (name.n != wanted.n)
         return false;
     for (size_t i = 0; i < name.n; i++) {
         char a = name.p[i] == '_' ? '-' : name.p[i];
 
-        if (!str_is_nocase(str_make(&a, 1), str_make(row_name.p + i, 1)))
+        if (!str_is_nocase(str_make(&a, 1), str_make(wanted.p + i, 1)))
             return false;
     }
     return true;
 }
 
-static enum a2a_state state_of(struct str name)
+/* The number of the value that `raw` says, in digits (below `n`) or by a name that `find` knows; or -1. */
+static int read_enum(struct str raw, int n, int (*find)(struct str name))
 {
+    struct str name;
+    struct buf text;
+    int64_t number;
+    int value = -1;
+
+    if (json_type(raw) == JSON_NUMBER)
+        return json_to_i64(raw, &number) == 0 && number >= 0 && number < n ? (int)number : -1;
+    if (json_type(raw) != JSON_STRING)
+        return -1;
+    name = str_make(raw.p + 1, raw.n - 2);
+    if (!name.n || !memchr(name.p, '\\', name.n))
+        return find(name);
+    /* Every reader of the task will decode it: who hides "completed" behind an escape has still said it. */
+    buf_init(&text, ENUM_NAME_MAX);
+    if (json_string_decode(raw, &text) == 0)
+        value = find(buf_str(&text));
+    buf_release(&text);
+    return value;
+}
+
+static int state_of(struct str name)
+{
+    static const struct str prefix = {"task_state_", 11};
+
     for (size_t i = 0; i < N_STATES; i++)
-        if (is_state_name(name, state_rows[i].names[A2A_0_3]))
-            return (enum a2a_state)i;
+        if (str_is(name, state_rows[i].names[A2A_1_0]) ||
+            str_is(name, state_rows[i].names[A2A_0_3]))
+            return (int)i;
+    for (size_t i = 0; i < N_STATES; i++)
+        if (is_enum_name(name, prefix, state_rows[i].names[A2A_0_3]))
+            return (int)i;
+    if (is_enum_name(name, prefix, STR("unspecified")))
+        return A2A_STATE_UNKNOWN;
     /* The 0.3 proto spells it with two Ls. */
-    return is_state_name(name, STR("cancelled")) ? A2A_STATE_CANCELED : A2A_STATE_UNKNOWN;
+    return is_enum_name(name, prefix, STR("cancelled")) ? A2A_STATE_CANCELED : -1;
+}
+
+int a2a_state_find(struct str raw, enum a2a_state *out)
+{
+    int value = read_enum(raw, (int)N_STATES, state_of);
+
+    if (value < 0)
+        return ERR_INVALID;
+    *out = (enum a2a_state)value;
+    return 0;
+}
+
+int a2a_state_dialect(struct str raw, enum a2a_version *out)
+{
+    static const struct str prefix = {"\"task_state_", 12};
+    enum a2a_state state;
+
+    if (json_type(raw) == JSON_NUMBER ||
+        (raw.n > prefix.n && str_is_nocase(str_make(raw.p, prefix.n), prefix)))
+        *out = A2A_1_0;
+    else if (a2a_state_find(raw, &state) == 0)
+        *out = A2A_0_3;
+    else
+        return ERR_ABSENT;
+    return 0;
 }
 
 enum a2a_state a2a_state_read(struct str raw)
 {
-    enum a2a_state state = A2A_STATE_UNKNOWN;
-    struct buf text;
-    int64_t number;
-    struct str name;
+    enum a2a_state state;
 
-    if (json_type(raw) == JSON_NUMBER) {
-        if (json_to_i64(raw, &number) == 0 && number >= 0 && number < (int64_t)N_STATES)
-            return (enum a2a_state)number;
-        return A2A_STATE_UNKNOWN;
-    }
+    return a2a_state_find(raw, &state) ? A2A_STATE_UNKNOWN : state;
+}
+
+static int role_of(struct str name)
+{
+    static const struct str prefix = {"role_", 5};
+
+    if (is_enum_name(name, prefix, STR("user")))
+        return A2A_ROLE_USER;
+    if (is_enum_name(name, prefix, STR("agent")))
+        return A2A_ROLE_AGENT;
+    return is_enum_name(name, prefix, STR("unspecified")) ? A2A_ROLE_NONE : -1;
+}
+
+int a2a_role_read(struct str raw, enum a2a_role *out)
+{
+    int value = read_enum(raw, A2A_ROLE_AGENT + 1, role_of);
+
+    if (value < 0)
+        return ERR_INVALID;
+    *out = (enum a2a_role)value;
+    return 0;
+}
+
+#define TIMESTAMP_MAX 40u /* decoded: nanoseconds and an offset make 35 */
+
+int a2a_timestamp_read(struct str raw, int64_t *us)
+{
+    struct str inner;
+    struct buf text;
+    int err = ERR_INVALID;
+
     if (json_type(raw) != JSON_STRING)
-        return A2A_STATE_UNKNOWN;
-    name = str_make(raw.p + 1, raw.n - 2);
-    if (!name.n || !memchr(name.p, '\\', name.n))
-        return state_of(name);
-    /* Every reader of the task will decode it: whoever hides "completed" behind an escape has still said it. */
-    buf_init(&text, STATE_NAME_MAX);
-    if (json_string_decode(raw, &text) == 0)
-        state = state_of(buf_str(&text));
+        return ERR_INVALID;
+    inner = str_make(raw.p + 1, raw.n - 2);
+    if (!inner.n || !memchr(inner.p, '\\', inner.n))
+        return clock_parse(inner, us) ? ERR_INVALID : 0;
+    /* .NET writes the plus of an offset as \u002B. */
+    buf_init(&text, TIMESTAMP_MAX);
+    if (json_string_decode(raw, &text) == 0 && clock_parse(buf_str(&text), us) == 0)
+        err = 0;
     buf_release(&text);
-    return state;
+    return err;
 }
 
 /* --- errors --- */
@@ -197,6 +279,14 @@ const struct a2a_error_row *a2a_error_row(enum a2a_error error)
 {
     BUG_ON(error >= A2A_ERROR_MAX);
     return &error_rows[error];
+}
+
+const struct a2a_error_row *a2a_error_by_code(int64_t code)
+{
+    for (size_t i = 0; i < A2A_ERROR_MAX; i++)
+        if (error_rows[i].code == code)
+            return &error_rows[i];
+    return NULL;
 }
 
 void a2a_fault_set(struct a2a_fault *f, enum a2a_error error, const char *fmt, ...)

@@ -86,15 +86,18 @@ struct a2a_error_row {
 };
 
 const struct a2a_error_row *a2a_error_row(enum a2a_error error);
+/* The row of a JSON-RPC code; NULL if it is none of the table's. */
+const struct a2a_error_row *a2a_error_by_code(int64_t code);
 
 /* What went wrong with one call, for its caller. */
 struct a2a_fault {
     enum a2a_error error;
     char detail[256];       /* what was wrong and what to do; UTF-8, may be empty */
     unsigned retry_after_s; /* 0 = none */
-    struct str
-        agent_error; /* the agent's own error object, passed on as it is; absent otherwise.
-                             * Borrowed from the agent's answer. */
+    /* the agent's own error object, passed on in the caller's dialect; absent otherwise. Borrowed from the
+     * agent's answer. */
+    struct str agent_error;
+    enum a2a_version agent_version; /* in which agent_error is said */
 };
 
 void a2a_fault_set(struct a2a_fault *f, enum a2a_error error, const char *fmt, ...)
@@ -106,10 +109,21 @@ int a2a_fault_jsonrpc_http(const struct a2a_fault *f);
 
 /* --- what a caller asks (JSON-RPC) ---------------------------------------------------------------- */
 
+/* What ListTasks asks for (A2A 1.0 section 3.1.4), checked. */
+struct a2a_list_query {
+    struct str context_id; /* raw, with quotes; absent: any */
+    struct str page_token; /* raw, with quotes; absent: first page */
+    bool has_state, has_after, include_artifacts;
+    enum a2a_state state;
+    int64_t after_us;   /* statusTimestampAfter: status time >= this */
+    unsigned page_size; /* 1-100, default 50 */
+};
+
 /* All views are raw JSON spans into the body (strings with their quotes), absent when not given. */
 struct a2a_request {
     enum a2a_method method;
-    enum a2a_version version;
+    enum a2a_version version; /* in which the caller is answered */
+    enum a2a_version shape;   /* in which params are said; differs from version on /rpc only */
     /* JSON-RPC id as sent, "null" when absent or unusable: echoed byte for byte */
     struct str id;
     struct str params; /* the whole object; absent if none */
@@ -121,22 +135,49 @@ struct a2a_request {
     struct str push_config;     /* in the configuration, either version's name */
     bool has_history_length;
     int64_t history_length; /* valid if has_history_length; >= 0 */
+    /* send: how long the caller wants to wait, from blocking or returnImmediately. In 1.0 absence means
+     * blocking; in 0.3 absence leaves it to the agent (reference 3.5). */
+    enum a2a_wait { A2A_WAIT_AS_AGENT, A2A_WAIT_NOT, A2A_WAIT_END } wait;
+    struct a2a_list_query list; /* for A2A_LIST */
 };
 
-/* Takes a request body apart. Returns 0, or ERR_INVALID with *fault filled; out->id and out->version are valid
- * in both cases, so that the error can be told in the caller's dialect. `asked` is the A2A-Version header or
- * query (absent: none); the method's grammar decides the version, an unsupported `asked` is VERSION. */
+/* Takes a request body apart. Returns 0, or ERR_INVALID with *fault filled; out->id and out->version are
+ * valid in both cases, so that the error can be told in the caller's dialect. `asked` is the A2A-Version
+ * header or query (absent: none); the method's grammar decides the version, an unsupported `asked` is
+ * VERSION. */
 MUST_CHECK int a2a_request_read(struct str body, struct str asked, struct a2a_request *out,
                                 struct a2a_fault *fault);
 
-/* Writes a JSON-RPC request to an agent. `params` is copied as it is, but without configuration.historyLength,
- * which the gateway answers itself (pass the request it came from), and minified. */
-void a2a_request_write(struct buf *out, enum a2a_version version, enum a2a_method method,
-                       uint64_t id, const struct a2a_request *from);
+/* The same for params without an envelope (/rpc, other bindings): method, version and shape of *r are set by
+ * the caller, everything else is filled. `params` must have been accepted by json_scan(); absent: none
+ * given. */
+MUST_CHECK int a2a_params_read(struct str params, struct a2a_request *r,
+                               struct a2a_fault *fault);
 
-/* Writes GetTask for `task_id` (decoded text). */
-void a2a_request_write_get(struct buf *out, enum a2a_version version, uint64_t id,
-                           struct str task_id);
+/* What the gateway puts into a request on its way to an agent. */
+struct a2a_upstream {
+    enum a2a_version version;
+    struct str tenant; /* decoded; absent: none. The caller's own never goes on. */
+    /* decoded; becomes message.contextId. Absent: the message's own stays. */
+    struct str add_context;
+    bool drop_context; /* message.contextId is one the agent never heard of */
+};
+
+/* Writes a JSON-RPC request (SEND, STREAM, CANCEL) to an agent, minified. Within one version params are
+ * copied byte for byte but without what the gateway answers itself: configuration.historyLength, push
+ * configuration, tenant. Across versions they are translated, and members the version does not know are left
+ * out, because strict peers refuse them. ERR_INVALID with *why (literal) when the params cannot be said in
+ * the agent's version. */
+MUST_CHECK int a2a_request_write(struct buf *out, const struct a2a_upstream *to, uint64_t id,
+                                 const struct a2a_request *from, const char **why);
+
+/* Only the message of a send, as the agent gets it: what the log keeps. */
+MUST_CHECK int a2a_request_write_message(struct buf *out, const struct a2a_upstream *to,
+                                         const struct a2a_request *from, const char **why);
+
+/* Writes GetTask or CancelTask for `task_id` (decoded text) on the gateway's own behalf. */
+void a2a_request_write_task(struct buf *out, const struct a2a_upstream *to,
+                            enum a2a_method method, uint64_t id, struct str task_id);
 
 /* --- what an agent answers ------------------------------------------------------------------------ */
 
@@ -148,11 +189,14 @@ struct a2a_reply {
     /* of a task: its id, raw with quotes; checked as a2a_task_read() does */
     struct str task_id;
     int64_t error_code; /* for errors */
+    /* in whose words `object` is said: the agent's version, unless it answered in the other's */
+    enum a2a_version dialect;
 };
 
-/* Reads an agent's JSON-RPC answer to `method`. `id` is what was sent. ERR_INVALID with *fault
- * (INVALID_AGENT_RESPONSE and why) when it is not a legal answer: not JSON, wrong id, neither result nor error,
- * a task without usable id or status, ... */
+/* Reads an agent's JSON-RPC answer to `method`. `id` is what was sent. Whether a result is bare or wrapped
+ * is taken as it comes: agents of either version have been seen to answer in the other's form;
+ * out->dialect says in which it is. ERR_INVALID with *fault (INVALID_AGENT_RESPONSE and why) when it is not a
+ * legal answer: not JSON, wrong id, neither result nor error, a task without usable id or status, ... */
 MUST_CHECK int a2a_reply_read(struct str body, enum a2a_version version, enum a2a_method method,
                               uint64_t id, struct a2a_reply *out, struct a2a_fault *fault);
 
@@ -185,14 +229,15 @@ struct a2a_event {
 };
 
 /* Folds `event` into `doc` (absent: there is no task yet, the event must be a snapshot) and writes the new
- * document to `out`. Returns 0; 1 if the document stays as it is (nothing is written); ERR_FINAL if the task is
- * terminal and the event would change it; ERR_LIMIT if the result would exceed out->max; ERR_INVALID. Pure.
- * Whether a snapshot is a task at all is not judged again here: a2a_reply_read() let it in, and whoever keeps the
- * result reads it with a2a_task_read(). */
+ * document to `out`. Returns 0; 1 if the document stays as it is (nothing is written); ERR_FINAL if the task
+ * is terminal and the event would change it; ERR_LIMIT if the result would exceed out->max; ERR_INVALID.
+ * Pure. Whether a snapshot is a task at all is not judged again here: a2a_reply_read() let it in, and
+ * whoever keeps the result reads it with a2a_task_read(). */
 MUST_CHECK int a2a_event_fold(struct str doc, const struct a2a_event *event, struct buf *out);
 
-/* Writes the TaskStatus with which the gateway itself ends a task: failed, `reason` as the agent-side message,
- * marked by metadata as the gateway's word. `now` is RFC 3339 text, `message_id` any unique text. */
+/* Writes the TaskStatus with which the gateway itself ends a task: failed, `reason` as the agent-side
+ * message, marked by metadata as the gateway's word. `now` is RFC 3339 text, `message_id` any unique
+ * text. */
 void a2a_status_write_failed(struct buf *out, enum a2a_version version, struct str task_id,
                              struct str now, struct str message_id, const char *reason);
 
@@ -202,22 +247,49 @@ void a2a_task_write_failed(struct buf *out, enum a2a_version version,
 
 /* --- what the caller is told (JSON-RPC) ----------------------------------------------------------- */
 
-/* A successful answer. For send in 1.0 the object is wrapped as {"task":..} or {"message":..}; otherwise bare.
- * `history_length` < 0: as stored; else at most that many of the newest messages (0: no history member). */
-void a2a_result_write(struct buf *out, const struct a2a_request *request,
-                      enum a2a_reply_kind kind, struct str object, int64_t history_length);
+/* What is told: a Task or Message, and in which version it is stored. */
+struct a2a_result {
+    enum a2a_reply_kind kind;
+    enum a2a_version version;
+    struct str object;
+    /* decoded; the task's context where its document has none: 0.3 requires one, so 0.3 readers of a 1.0
+     * task get this. Absent: none. */
+    struct str context;
+};
 
-/* The bytes around an object that is sent as it is: head + object + tail is the whole answer. The common case
- * (no trimming) then needs no copy of the object. Returns false if trimming is needed. */
+/* A successful answer in request->version. For send in 1.0 the object is wrapped as {"task":..} or
+ * {"message":..}; otherwise bare. The request's historyLength trims (absent: as stored; 0: no history
+ * member). ERR_INVALID with *why (literal) when the object cannot be said in the caller's version. */
+MUST_CHECK int a2a_result_write(struct buf *out, const struct a2a_request *request,
+                                const struct a2a_result *result, const char **why);
+
+/* The bytes around an object that is sent as it is: head + object + tail is the whole answer. The common
+ * case (same version, no trimming) then needs no copy of the object. Returns false if a2a_result_write() is
+ * needed. */
 bool a2a_result_frame(struct buf *head, struct buf *tail, const struct a2a_request *request,
-                      enum a2a_reply_kind kind, int64_t history_length);
+                      const struct a2a_result *result);
+
+/* One task of a ListTasks answer: translated, history trimmed (absent historyLength: none, as SDK servers
+ * do), artifacts only if request->list.include_artifacts. */
+MUST_CHECK int a2a_result_write_listed(struct buf *out, const struct a2a_request *request,
+                                       const struct a2a_result *result, const char **why);
 
 /* An error answer in the dialect `version`. `id` raw. */
 void a2a_error_write(struct buf *out, enum a2a_version version, struct str id,
                      const struct a2a_fault *fault);
 
-/* A task as one line of a list: {"id","contextId","kind","status":{state,timestamp},"agentId"}, 0.3 shapes. */
+/* The same for /rpc: data also carries superxCode, the number the first SuperX used for this error (left
+ * out where it had none: A2A's number meant something else there), and for an agent's own errors the
+ * agent's. */
+void a2a_error_write_rpc(struct buf *out, enum a2a_version version, struct str id,
+                         const struct a2a_fault *fault);
+
+/* A task as one line of a list, in 0.3 shapes: {id, contextId, kind, agentId, status: {state, timestamp}}. */
 void a2a_task_write_summary(struct buf *out, struct str agent, struct str id,
                             struct str context, enum a2a_state state, int64_t status_at_us);
+
+/* The other rooms behind this door. */
+#include "a2a/card.h"
+#include "a2a/translate.h"
 
 #endif

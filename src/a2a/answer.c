@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the caller is told, JSON-RPC binding.
+ * What the caller is told, JSON-RPC binding: tasks and messages. The common case, an object in the caller's
+ * own version and nothing to leave out, is not copied at all: a2a_result_frame() says what stands around it.
  */
-#include <stdio.h>
-
-#include "a2a/a2a.h"
+#include "a2a/a2a_int.h"
 #include "lib/clock.h"
 
 static struct str wrap_open(const struct a2a_request *request, enum a2a_reply_kind kind)
@@ -14,158 +13,65 @@ static struct str wrap_open(const struct a2a_request *request, enum a2a_reply_ki
     return kind == A2A_REPLY_TASK ? STR("{\"task\":") : STR("{\"message\":");
 }
 
-bool a2a_result_frame(struct buf *head, struct buf *tail, const struct a2a_request *request,
-                      enum a2a_reply_kind kind, int64_t history_length)
+static void write_head(struct buf *out, const struct a2a_request *request, struct str open)
 {
-    struct str open = wrap_open(request, kind);
-
-    if (history_length >= 0 && kind == A2A_REPLY_TASK)
-        return false;
-    BUF_LIT(head, "{\"jsonrpc\":\"2.0\",\"id\":");
-    buf_add_str(head, request->id);
-    BUF_LIT(head, ",\"result\":");
-    buf_add_str(head, open);
-    buf_add_str(tail, open.n ? STR("}}") : STR("}"));
-    return true;
-}
-
-static size_t count_elements(struct str array)
-{
-    struct json_cursor cursor;
-    struct str element;
-    size_t n = 0;
-
-    json_enter(&cursor, array);
-    while (json_next_element(&cursor, &element))
-        n++;
-    return n;
-}
-
-/* The newest `keep` elements: history is chronological, so the last ones. */
-static void write_last(struct buf *out, struct str array, size_t keep)
-{
-    size_t n = count_elements(array), i = 0;
-    struct json_cursor cursor;
-    struct str element;
-    bool first = true;
-
-    buf_add_char(out, '[');
-    json_enter(&cursor, array);
-    while (json_next_element(&cursor, &element)) {
-        if (i++ + keep < n)
-            continue;
-        if (!first)
-            buf_add_char(out, ',');
-        first = false;
-        buf_add_str(out, element);
-    }
-    buf_add_char(out, ']');
-}
-
-static void write_trimmed(struct buf *out, struct str task, size_t history_length)
-{
-    struct json_cursor cursor;
-    struct str key, value;
-    bool first = true;
-
-    json_enter(&cursor, task);
-    while (json_next_member(&cursor, &key, &value)) {
-        bool is_history = json_key_is(key, STR("history")) && json_type(value) == JSON_ARRAY;
-
-        if (is_history && history_length == 0)
-            continue;
-        json_write_key(out, &first, key);
-        if (is_history)
-            write_last(out, value, history_length);
-        else
-            buf_add_str(out, value);
-    }
-    json_write_end(out, first);
-}
-
-void a2a_result_write(struct buf *out, const struct a2a_request *request,
-                      enum a2a_reply_kind kind, struct str object, int64_t history_length)
-{
-    struct str open = wrap_open(request, kind);
-
     BUF_LIT(out, "{\"jsonrpc\":\"2.0\",\"id\":");
     buf_add_str(out, request->id);
     BUF_LIT(out, ",\"result\":");
     buf_add_str(out, open);
-    if (history_length >= 0 && kind == A2A_REPLY_TASK)
-        write_trimmed(out, object, (size_t)history_length);
-    else
-        buf_add_str(out, object);
-    if (open.n)
-        buf_add_char(out, '}');
-    buf_add_char(out, '}');
 }
 
-/* --- errors --- */
-
-/* google.rpc.ErrorInfo, and RetryInfo where coming back makes sense (A2A 1.0 section 9.5). A2A's own errors
- * carry A2A's domain, ours the gateway's. */
-static void write_data_1_0(struct buf *out, const struct a2a_error_row *row,
-                           const struct a2a_fault *fault)
+/* From how the object is stored to how this caller reads it. */
+static struct a2a_translation translation_of(const struct a2a_request *request,
+                                             const struct a2a_result *result)
 {
-    bool ours = row->code > -32000;
+    bool is_task = result->kind == A2A_REPLY_TASK;
 
-    BUF_LIT(out,
-            ",\"data\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":\"");
-    buf_add_str(out, str_of(row->reason));
-    BUF_LIT(out, "\",\"domain\":\"");
-    buf_add_str(out, ours ? STR("superx.gateway") : STR("a2a-protocol.org"));
-    BUF_LIT(out, "\"");
-    if (fault->detail[0]) {
-        BUF_LIT(out, ",\"metadata\":{\"detail\":");
-        json_write_string(out, str_of(fault->detail));
-        buf_add_char(out, '}');
-    }
-    buf_add_char(out, '}');
-    if (fault->retry_after_s)
-        buf_printf(
-            out,
-            ",{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":\"%us\"}",
-            fault->retry_after_s);
-    buf_add_char(out, ']');
+    BUG_ON(result->kind == A2A_REPLY_ERROR);
+    return (struct a2a_translation){
+        .what = is_task ? A2A_OBJECT_TASK : A2A_OBJECT_MESSAGE,
+        .from = result->version,
+        .to = request->version,
+        .context = is_task ? result->context : STR_NONE,
+        .trims_history = is_task && request->has_history_length,
+        .history_max = request->has_history_length ? (uint64_t)request->history_length : 0,
+    };
 }
 
-static void write_data_0_3(struct buf *out, const struct a2a_error_row *row,
-                           const struct a2a_fault *fault)
+bool a2a_result_frame(struct buf *head, struct buf *tail, const struct a2a_request *request,
+                      const struct a2a_result *result)
 {
-    BUF_LIT(out, ",\"data\":{\"reason\":\"");
-    buf_add_str(out, str_of(row->reason));
-    BUF_LIT(out, "\"");
-    if (fault->retry_after_s)
-        buf_printf(out, ",\"retryAfterSeconds\":%u", fault->retry_after_s);
-    buf_add_char(out, '}');
+    struct str open = wrap_open(request, result->kind);
+
+    if (result->version != request->version ||
+        (request->has_history_length && result->kind == A2A_REPLY_TASK))
+        return false;
+    write_head(head, request, open);
+    buf_add_str(tail, open.n ? STR("}}") : STR("}"));
+    return true;
 }
 
-void a2a_error_write(struct buf *out, enum a2a_version version, struct str id,
-                     const struct a2a_fault *fault)
+int a2a_result_write(struct buf *out, const struct a2a_request *request,
+                     const struct a2a_result *result, const char **why)
 {
-    const struct a2a_error_row *row = a2a_error_row(fault->error);
-    char message[400];
+    struct a2a_translation t = translation_of(request, result);
+    struct str open = wrap_open(request, result->kind);
+    int err;
 
-    BUF_LIT(out, "{\"jsonrpc\":\"2.0\",\"id\":");
-    buf_add_str(out, id);
-    BUF_LIT(out, ",\"error\":");
-    if (fault->agent_error.p) {
-        json_minify(out, fault->agent_error);
-        buf_add_char(out, '}');
-        return;
-    }
-    BUF_LIT(out, "{\"code\":");
-    buf_add_i64(out, row->code);
-    BUF_LIT(out, ",\"message\":");
-    snprintf(message, sizeof message, "%s%s%s", row->text, fault->detail[0] ? ": " : "",
-             fault->detail);
-    json_write_string(out, str_of(message));
-    if (version == A2A_1_0)
-        write_data_1_0(out, row, fault);
-    else
-        write_data_0_3(out, row, fault);
-    BUF_LIT(out, "}}");
+    write_head(out, request, open);
+    err = a2a_translate(out, &t, result->object, why);
+    buf_add_str(out, open.n ? STR("}}") : STR("}"));
+    return err;
+}
+
+int a2a_result_write_listed(struct buf *out, const struct a2a_request *request,
+                            const struct a2a_result *result, const char **why)
+{
+    struct a2a_translation t = translation_of(request, result);
+
+    t.trims_history = true;
+    t.drops_artifacts = !request->list.include_artifacts;
+    return a2a_translate(out, &t, result->object, why);
 }
 
 void a2a_task_write_summary(struct buf *out, struct str agent, struct str id,

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a caller asks, JSON-RPC binding: one pass over the body finds everything the gateway needs.
+ * What a caller asks: one pass over the text finds everything the gateway needs, whether it came in a
+ * JSON-RPC envelope or alone.
  *
- * The envelope's own members must not occur twice (the scanner refuses that, also for escaped spellings), so the
- * agent behind us can never read another method or id than we did. Members we do not look at are not judged: they
- * are the agent's business and travel as they came.
+ * The envelope's own members must not occur twice (the scanner refuses that, also for escaped spellings), so
+ * the agent behind us can never read another method or id than we did. Members we do not look at are not
+ * judged: they are the agent's business and travel as they came.
  *
- * Both spellings of a name (taskId, task_id) are read, because ProtoJSON peers send either; giving both is refused.
+ * Both spellings of a name (taskId, task_id) are read, because ProtoJSON peers send either; giving both is
+ * refused. What goes on to the agent is written in upstream.c.
  */
-#include <stdio.h>
-
-#include "a2a/a2a.h"
+#include "a2a/a2a_int.h"
 
 #define METHOD_NAME_MAX 128u /* decoded; twice the longest there is */
+#define PAGE_SIZE_MAX 100    /* A2A 1.0 section 3.1.4 */
+#define PAGE_SIZE_DEFAULT 50
+
+/* Where a member has two spellings, the second's slot follows the first's: see merge_spellings(). */
+#define TWICE(slot) slot, slot##_SNAKE
 
 enum slot {
     SLOT_JSONRPC,
@@ -20,55 +25,63 @@ enum slot {
     SLOT_METHOD,
     SLOT_PARAMS,
     SLOT_TASK,
-    SLOT_HISTORY,
-    SLOT_HISTORY_SNAKE,
+    TWICE(SLOT_HISTORY),
     SLOT_MESSAGE,
-    SLOT_MESSAGE_ID,
-    SLOT_MESSAGE_ID_SNAKE,
-    SLOT_MESSAGE_TASK,
-    SLOT_MESSAGE_TASK_SNAKE,
-    SLOT_MESSAGE_CONTEXT,
-    SLOT_MESSAGE_CONTEXT_SNAKE,
+    TWICE(SLOT_MESSAGE_ID),
+    TWICE(SLOT_MESSAGE_TASK),
+    TWICE(SLOT_MESSAGE_CONTEXT),
     SLOT_MESSAGE_ROLE,
     SLOT_MESSAGE_PARTS,
     SLOT_CONFIG,
-    SLOT_CONFIG_HISTORY,
-    SLOT_CONFIG_HISTORY_SNAKE,
-    SLOT_PUSH_0_3,
-    SLOT_PUSH_0_3_SNAKE,
-    SLOT_PUSH_1_0,
-    SLOT_PUSH_1_0_SNAKE,
+    TWICE(SLOT_CONFIG_HISTORY),
+    SLOT_BLOCKING,
+    TWICE(SLOT_RETURN),
+    TWICE(SLOT_PUSH_0_3),
+    TWICE(SLOT_PUSH_1_0),
+    TWICE(SLOT_CONTEXT),
+    SLOT_STATUS,
+    TWICE(SLOT_PAGE_SIZE),
+    TWICE(SLOT_PAGE_TOKEN),
+    TWICE(SLOT_AFTER),
+    TWICE(SLOT_ARTIFACTS),
     SLOT_MAX
 };
 
+#define WANT_TWICE(camel, snake, slot)                                                         \
+    {camel, slot, NULL},                                                                       \
+    {                                                                                          \
+        snake, slot##_SNAKE, NULL                                                              \
+    }
+
 static const struct json_want message_wants[] = {
-    {"messageId", SLOT_MESSAGE_ID, NULL},
-    {"message_id", SLOT_MESSAGE_ID_SNAKE, NULL},
-    {"taskId", SLOT_MESSAGE_TASK, NULL},
-    {"task_id", SLOT_MESSAGE_TASK_SNAKE, NULL},
-    {"contextId", SLOT_MESSAGE_CONTEXT, NULL},
-    {"context_id", SLOT_MESSAGE_CONTEXT_SNAKE, NULL},
+    WANT_TWICE("messageId", "message_id", SLOT_MESSAGE_ID),
+    WANT_TWICE("taskId", "task_id", SLOT_MESSAGE_TASK),
+    WANT_TWICE("contextId", "context_id", SLOT_MESSAGE_CONTEXT),
     {"role", SLOT_MESSAGE_ROLE, NULL},
     {"parts", SLOT_MESSAGE_PARTS, NULL},
     {NULL, -1, NULL},
 };
 
 static const struct json_want configuration_wants[] = {
-    {"historyLength", SLOT_CONFIG_HISTORY, NULL},
-    {"history_length", SLOT_CONFIG_HISTORY_SNAKE, NULL},
-    {"pushNotificationConfig", SLOT_PUSH_0_3, NULL},
-    {"push_notification_config", SLOT_PUSH_0_3_SNAKE, NULL},
-    {"taskPushNotificationConfig", SLOT_PUSH_1_0, NULL},
-    {"task_push_notification_config", SLOT_PUSH_1_0_SNAKE, NULL},
+    WANT_TWICE("historyLength", "history_length", SLOT_CONFIG_HISTORY),
+    {"blocking", SLOT_BLOCKING, NULL},
+    WANT_TWICE("returnImmediately", "return_immediately", SLOT_RETURN),
+    WANT_TWICE("pushNotificationConfig", "push_notification_config", SLOT_PUSH_0_3),
+    WANT_TWICE("taskPushNotificationConfig", "task_push_notification_config", SLOT_PUSH_1_0),
     {NULL, -1, NULL},
 };
 
 static const struct json_want params_wants[] = {
     {"id", SLOT_TASK, NULL},
-    {"historyLength", SLOT_HISTORY, NULL},
-    {"history_length", SLOT_HISTORY_SNAKE, NULL},
+    WANT_TWICE("historyLength", "history_length", SLOT_HISTORY),
     {"message", SLOT_MESSAGE, message_wants},
     {"configuration", SLOT_CONFIG, configuration_wants},
+    WANT_TWICE("contextId", "context_id", SLOT_CONTEXT),
+    {"status", SLOT_STATUS, NULL},
+    WANT_TWICE("pageSize", "page_size", SLOT_PAGE_SIZE),
+    WANT_TWICE("pageToken", "page_token", SLOT_PAGE_TOKEN),
+    WANT_TWICE("statusTimestampAfter", "status_timestamp_after", SLOT_AFTER),
+    WANT_TWICE("includeArtifacts", "include_artifacts", SLOT_ARTIFACTS),
     {NULL, -1, NULL},
 };
 
@@ -94,21 +107,27 @@ static int fail_scan(int err, const struct json_fault *jf, struct a2a_fault *fau
     return ERR_INVALID;
 }
 
-/* A JSON null means the same as not giving the member at all (A2A 1.0 section 5.7). */
-static struct str given(struct str value)
+/* Of two spellings one may be given; it is in the first's slot afterwards. A null is not given. */
+static int merge_spellings(struct str *slots, struct a2a_fault *fault)
 {
-    return json_type(value) == JSON_NULL ? STR_NONE : value;
-}
+    static const enum slot twice[] = {
+        SLOT_HISTORY,   SLOT_MESSAGE_ID,     SLOT_MESSAGE_TASK, SLOT_MESSAGE_CONTEXT,
+        SLOT_RETURN,    SLOT_CONFIG_HISTORY, SLOT_PUSH_0_3,     SLOT_PUSH_1_0,
+        SLOT_CONTEXT,   SLOT_PAGE_SIZE,      SLOT_PAGE_TOKEN,   SLOT_AFTER,
+        SLOT_ARTIFACTS,
+    };
 
-static int pick(struct str *slots, enum slot camel, enum slot snake, struct str *out,
-                struct a2a_fault *fault)
-{
-    struct str a = given(slots[camel]), b = given(slots[snake]);
+    for (size_t i = SLOT_PARAMS; i < SLOT_MAX; i++)
+        slots[i] = a2a_given(slots[i]);
+    for (size_t i = 0; i < sizeof twice / sizeof *twice; i++) {
+        struct str *camel = &slots[twice[i]], *snake = camel + 1;
 
-    if (a.p && b.p)
-        return fail(fault, A2A_ERROR_INVALID_PARAMS,
-                    "a member is given in camelCase and in snake_case; give it once");
-    *out = a.p ? a : b;
+        if (camel->p && snake->p)
+            return fail(fault, A2A_ERROR_INVALID_PARAMS,
+                        "a member is given in camelCase and in snake_case; give it once");
+        if (snake->p)
+            *camel = *snake;
+    }
     return 0;
 }
 
@@ -144,6 +163,12 @@ static int read_history_length(struct str value, struct a2a_request *r, struct a
     return 0;
 }
 
+/* Where an id may be left out, the empty one means that. */
+static struct str given_id(struct str value)
+{
+    return a2a_is_empty_string(value) ? STR_NONE : value;
+}
+
 /* An id of a task or context, as a caller gives it: a string of 1 to LIMIT_TASK_ID bytes. */
 static int check_id(struct str value, const char *name, struct a2a_fault *fault)
 {
@@ -161,87 +186,173 @@ static int check_id(struct str value, const char *name, struct a2a_fault *fault)
     return 0;
 }
 
-static int check_message(struct str *slots, struct a2a_request *r, struct a2a_fault *fault)
+static int check_parts(struct str parts, struct a2a_fault *fault)
 {
-    struct str message_id, parts = given(slots[SLOT_MESSAGE_PARTS]), part;
     struct json_cursor cursor;
-    int err;
+    struct str part;
+    bool is_empty = true;
 
-    if (json_type(r->message) != JSON_OBJECT)
-        return fail(fault, A2A_ERROR_INVALID_PARAMS, "params.message must be an object");
-    if ((err = pick(slots, SLOT_MESSAGE_ID, SLOT_MESSAGE_ID_SNAKE, &message_id, fault)))
-        return err;
-    if (json_type(message_id) != JSON_STRING || json_string_length(message_id) == 0)
-        return fail(fault, A2A_ERROR_INVALID_PARAMS,
-                    "params.message.messageId must be a non-empty string");
-    if (!given(slots[SLOT_MESSAGE_ROLE]).p)
-        return fail(fault, A2A_ERROR_INVALID_PARAMS, "params.message.role is missing");
     if (json_type(parts) != JSON_ARRAY)
         return fail(fault, A2A_ERROR_INVALID_PARAMS, "params.message.parts must be an array");
-    json_enter(&cursor, parts);
-    if (!json_next_element(&cursor, &part))
-        return fail(fault, A2A_ERROR_INVALID_PARAMS, "params.message.parts must not be empty");
-    do {
+    JSON_EACH_ELEMENT (&cursor, parts, &part) {
+        is_empty = false;
         if (json_type(part) != JSON_OBJECT)
             return fail(fault, A2A_ERROR_INVALID_PARAMS,
                         "params.message.parts must hold objects");
-    } while (json_next_element(&cursor, &part));
+    }
+    if (is_empty)
+        return fail(fault, A2A_ERROR_INVALID_PARAMS, "params.message.parts must not be empty");
     return 0;
 }
 
-static int read_send(struct str *slots, struct a2a_request *r, struct a2a_fault *fault)
+/* What is in the parts is judged where it matters: when they have to be translated. */
+static int check_message(const struct str *slots, struct a2a_fault *fault)
 {
-    struct str history = STR_NONE, push_0_3, push_1_0;
+    enum a2a_role role;
+
+    if (json_type(slots[SLOT_MESSAGE]) != JSON_OBJECT)
+        return fail(fault, A2A_ERROR_INVALID_PARAMS, "params.message must be an object");
+    if (json_type(slots[SLOT_MESSAGE_ID]) != JSON_STRING ||
+        json_string_length(slots[SLOT_MESSAGE_ID]) == 0)
+        return fail(fault, A2A_ERROR_INVALID_PARAMS,
+                    "params.message.messageId must be a non-empty string");
+    if (!slots[SLOT_MESSAGE_ROLE].p)
+        return fail(fault, A2A_ERROR_INVALID_PARAMS, "params.message.role is missing");
+    if (a2a_role_read(slots[SLOT_MESSAGE_ROLE], &role) || role == A2A_ROLE_NONE)
+        return fail(fault, A2A_ERROR_INVALID_PARAMS,
+                    "params.message.role must be user or agent (ROLE_USER, ROLE_AGENT)");
+    return check_parts(slots[SLOT_MESSAGE_PARTS], fault);
+}
+
+static int read_bool(struct str value, const char *name, bool *out, struct a2a_fault *fault)
+{
+    enum json_type type = json_type(value);
+
+    if (value.p && type != JSON_TRUE && type != JSON_FALSE) {
+        a2a_fault_set(fault, A2A_ERROR_INVALID_PARAMS, "%s must be true or false", name);
+        return ERR_INVALID;
+    }
+    *out = type == JSON_TRUE;
+    return 0;
+}
+
+/* The two versions ask opposite questions; either is understood in both, the version's own first. */
+static int read_wait(const struct str *slots, struct a2a_request *r, struct a2a_fault *fault)
+{
+    struct str blocking = slots[SLOT_BLOCKING], at_once = slots[SLOT_RETURN];
+    bool blocks, returns;
+
+    if (read_bool(blocking, "params.configuration.blocking", &blocks, fault) ||
+        read_bool(at_once, "params.configuration.returnImmediately", &returns, fault))
+        return ERR_INVALID;
+    if (blocking.p && (r->shape == A2A_0_3 || !at_once.p))
+        r->wait = blocks ? A2A_WAIT_END : A2A_WAIT_NOT;
+    else if (at_once.p)
+        r->wait = returns ? A2A_WAIT_NOT : A2A_WAIT_END;
+    else
+        r->wait = r->shape == A2A_1_0 ? A2A_WAIT_END : A2A_WAIT_AS_AGENT;
+    return 0;
+}
+
+static int read_send(const struct str *slots, struct a2a_request *r, struct a2a_fault *fault)
+{
     int err;
 
-    r->message = given(slots[SLOT_MESSAGE]);
-    r->configuration = given(slots[SLOT_CONFIG]);
-    if ((err = check_message(slots, r, fault)))
+    r->message = slots[SLOT_MESSAGE];
+    r->configuration = slots[SLOT_CONFIG];
+    if ((err = check_message(slots, fault)))
         return err;
     if (r->configuration.p && json_type(r->configuration) != JSON_OBJECT)
         return fail(fault, A2A_ERROR_INVALID_PARAMS, "params.configuration must be an object");
-    if ((err = pick(slots, SLOT_MESSAGE_TASK, SLOT_MESSAGE_TASK_SNAKE, &r->task_id, fault)) ||
-        (err = pick(slots, SLOT_MESSAGE_CONTEXT, SLOT_MESSAGE_CONTEXT_SNAKE,
-                    &r->message_context, fault)) ||
-        (err = pick(slots, SLOT_CONFIG_HISTORY, SLOT_CONFIG_HISTORY_SNAKE, &history, fault)) ||
-        (err = pick(slots, SLOT_PUSH_0_3, SLOT_PUSH_0_3_SNAKE, &push_0_3, fault)) ||
-        (err = pick(slots, SLOT_PUSH_1_0, SLOT_PUSH_1_0_SNAKE, &push_1_0, fault)))
-        return err;
-    r->push_config = push_0_3.p ? push_0_3 : push_1_0;
+    r->task_id = given_id(slots[SLOT_MESSAGE_TASK]);
+    r->message_context = given_id(slots[SLOT_MESSAGE_CONTEXT]);
+    r->push_config = slots[SLOT_PUSH_0_3].p ? slots[SLOT_PUSH_0_3] : slots[SLOT_PUSH_1_0];
     if ((err = check_id(r->task_id, "params.message.taskId", fault)) ||
-        (err = check_id(r->message_context, "params.message.contextId", fault)))
+        (err = check_id(r->message_context, "params.message.contextId", fault)) ||
+        (err = read_wait(slots, r, fault)))
         return err;
-    return read_history_length(history, r, fault);
+    return read_history_length(slots[SLOT_CONFIG_HISTORY], r, fault);
 }
 
-static int read_by_task(struct str *slots, struct a2a_request *r, struct a2a_fault *fault)
+static int read_by_task(const struct str *slots, struct a2a_request *r, struct a2a_fault *fault)
 {
-    struct str history;
     int err;
 
-    r->task_id = given(slots[SLOT_TASK]);
+    r->task_id = slots[SLOT_TASK];
     if (!r->task_id.p)
         return fail(fault, A2A_ERROR_INVALID_PARAMS, "params.id (the task id) is missing");
-    if ((err = check_id(r->task_id, "params.id", fault)) ||
-        (err = pick(slots, SLOT_HISTORY, SLOT_HISTORY_SNAKE, &history, fault)))
-        return err;
-    return read_history_length(history, r, fault);
+    err = check_id(r->task_id, "params.id", fault);
+    return err ? err : read_history_length(slots[SLOT_HISTORY], r, fault);
 }
+
+/* --- lists --- */
+
+/* ProtoJSON: an enum's zero is what is not set. 0.3's "unknown" is a state one may ask for. */
+static int read_status(struct str value, struct a2a_list_query *q, struct a2a_fault *fault)
+{
+    if (!value.p)
+        return 0;
+    if (a2a_state_find(value, &q->state)) {
+        a2a_fault_set(fault, A2A_ERROR_INVALID_PARAMS,
+                      "params.status is no task state; for example \"%s\" is one",
+                      a2a_state_name(A2A_STATE_WORKING, A2A_1_0));
+        return ERR_INVALID;
+    }
+    q->has_state = q->state != A2A_STATE_UNKNOWN || json_string_is(value, STR("unknown"));
+    return 0;
+}
+
+static int read_page(const struct str *slots, struct a2a_list_query *q, struct a2a_fault *fault)
+{
+    struct str size = slots[SLOT_PAGE_SIZE], token = slots[SLOT_PAGE_TOKEN];
+    int64_t n = PAGE_SIZE_DEFAULT;
+
+    if (size.p && (json_to_i64(size, &n) || n < 1 || n > PAGE_SIZE_MAX))
+        return fail(fault, A2A_ERROR_INVALID_PARAMS,
+                    "params.pageSize must be an integer from 1 to 100");
+    q->page_size = (unsigned)n;
+    if (token.p && json_type(token) != JSON_STRING)
+        return fail(fault, A2A_ERROR_INVALID_PARAMS, "params.pageToken must be a string");
+    q->page_token = token.n > 2 ? token : STR_NONE;
+    return 0;
+}
+
+static int read_list(const struct str *slots, struct a2a_request *r, struct a2a_fault *fault)
+{
+    struct a2a_list_query *q = &r->list;
+    struct str after = slots[SLOT_AFTER];
+    int err;
+
+    q->context_id = given_id(slots[SLOT_CONTEXT]);
+    if ((err = check_id(q->context_id, "params.contextId", fault)) ||
+        (err = read_status(slots[SLOT_STATUS], q, fault)) ||
+        (err = read_page(slots, q, fault)) ||
+        (err = read_bool(slots[SLOT_ARTIFACTS], "params.includeArtifacts",
+                         &q->include_artifacts, fault)))
+        return err;
+    if (after.p && a2a_timestamp_read(after, &q->after_us))
+        return fail(fault, A2A_ERROR_INVALID_PARAMS,
+                    "params.statusTimestampAfter must be a time like 2026-01-31T12:34:56.789Z");
+    q->has_after = after.p != NULL;
+    return read_history_length(slots[SLOT_HISTORY], r, fault);
+}
+
+/* --- either way in --- */
 
 static int read_params(struct str *slots, struct a2a_request *r, struct a2a_fault *fault)
 {
     struct str key, value;
     struct json_cursor cursor;
+    int err = merge_spellings(slots, fault);
 
-    r->params = given(slots[SLOT_PARAMS]);
+    if (err)
+        return err;
+    r->params = slots[SLOT_PARAMS];
     if (r->params.p && json_type(r->params) != JSON_OBJECT)
         return fail(fault, A2A_ERROR_INVALID_PARAMS, "params must be an object");
-    if (r->params.p) {
-        json_enter(&cursor, r->params);
-        if (json_next_member(&cursor, &key, &value) && key.n == 0)
-            return fail(fault, A2A_ERROR_INVALID_PARAMS,
-                        "params has a member with an empty name");
-    }
+    json_enter(&cursor, r->params);
+    if (json_next_member(&cursor, &key, &value) && key.n == 0)
+        return fail(fault, A2A_ERROR_INVALID_PARAMS, "params has a member with an empty name");
     switch (r->method) {
     case A2A_SEND:
     case A2A_STREAM:
@@ -250,9 +361,26 @@ static int read_params(struct str *slots, struct a2a_request *r, struct a2a_faul
     case A2A_CANCEL:
     case A2A_SUBSCRIBE:
         return read_by_task(slots, r, fault);
+    case A2A_LIST:
+        return read_list(slots, r, fault);
     default:
         return 0;
     }
+}
+
+int a2a_params_read(struct str params, struct a2a_request *r, struct a2a_fault *fault)
+{
+    struct str slots[SLOT_MAX];
+    struct json_fault jf;
+    int err;
+
+    for (size_t i = 0; i < SLOT_MAX; i++)
+        slots[i] = STR_NONE;
+    err = params.p ? json_scan(params, params_wants, slots, SLOT_MAX, &jf) : 0;
+    if (err)
+        return fail_scan(err, &jf, fault);
+    slots[SLOT_PARAMS] = params;
+    return read_params(slots, r, fault);
 }
 
 /* What the method's grammar says: a slash is 0.3, a capital 1.0. Where it says nothing, `asked` stays. */
@@ -269,7 +397,7 @@ static int find_method(struct str name, struct str asked, struct a2a_request *r,
 {
     int err;
 
-    r->version = version_of(name, r->version);
+    r->version = r->shape = version_of(name, r->version);
     err = check_version(asked, fault);
     if (err)
         return err;
@@ -278,6 +406,7 @@ static int find_method(struct str name, struct str asked, struct a2a_request *r,
                       name.n > 80 ? 80 : (int)name.n, name.p);
         return ERR_INVALID;
     }
+    r->shape = r->version;
     return 0;
 }
 
@@ -312,7 +441,7 @@ int a2a_request_read(struct str body, struct str asked, struct a2a_request *out,
     *out =
         (struct a2a_request){.method = A2A_METHOD_MAX, .version = A2A_0_3, .id = STR("null")};
     if (a2a_version_parse(str_trim(asked), &asked_version) == 0)
-        out->version = asked_version;
+        out->version = out->shape = asked_version;
     err = json_scan(body, envelope_wants, slots, SLOT_MAX, &jf);
     if (err)
         return fail_scan(err, &jf, fault);
@@ -337,71 +466,4 @@ int a2a_request_read(struct str body, struct str asked, struct a2a_request *out,
         return fail(fault, A2A_ERROR_INVALID_REQUEST,
                     "\"id\" is missing; A2A has no notifications");
     return read_params(slots, out, fault);
-}
-
-/* --- towards the agent --- */
-
-/* Appends an object without its members `a` and `b`, minified. */
-static void write_object_without(struct buf *out, struct str object, struct str a, struct str b)
-{
-    struct json_cursor cursor;
-    struct str key, value;
-    bool first = true;
-
-    json_enter(&cursor, object);
-    while (json_next_member(&cursor, &key, &value)) {
-        if (json_key_is(key, a) || json_key_is(key, b))
-            continue;
-        json_write_key(out, &first, key);
-        json_minify(out, value);
-    }
-    json_write_end(out, first);
-}
-
-static void write_params(struct buf *out, const struct a2a_request *from)
-{
-    struct json_cursor cursor;
-    struct str key, value;
-    bool first = true;
-
-    if (!from->has_history_length || !from->configuration.p) {
-        json_minify(out, from->params);
-        return;
-    }
-    json_enter(&cursor, from->params);
-    while (json_next_member(&cursor, &key, &value)) {
-        json_write_key(out, &first, key);
-        if (value.p == from->configuration.p)
-            write_object_without(out, value, STR("historyLength"), STR("history_length"));
-        else
-            json_minify(out, value);
-    }
-    json_write_end(out, first);
-}
-
-static void write_envelope(struct buf *out, enum a2a_version version, enum a2a_method method,
-                           uint64_t id)
-{
-    BUF_LIT(out, "{\"jsonrpc\":\"2.0\",\"id\":");
-    buf_add_u64(out, id);
-    BUF_LIT(out, ",\"method\":\"");
-    buf_add_str(out, str_of(a2a_method_name(method, version)));
-    BUF_LIT(out, "\",\"params\":");
-}
-
-void a2a_request_write(struct buf *out, enum a2a_version version, enum a2a_method method,
-                       uint64_t id, const struct a2a_request *from)
-{
-    write_envelope(out, version, method, id);
-    write_params(out, from);
-    buf_add_char(out, '}');
-}
-
-void a2a_request_write_get(struct buf *out, enum a2a_version version, uint64_t id,
-                           struct str task_id)
-{
-    write_envelope(out, version, A2A_GET, id);
-    BUF_LIT(out, "{\"id\":");
-    json_write_string(out, task_id);
-    BUF_LIT(out, "}}");
 }

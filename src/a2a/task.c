@@ -9,8 +9,7 @@
  * A document is rebuilt by copying spans; nothing inside a member is ever re-serialised. What is stored has no
  * insignificant whitespace, so equality of tasks within one dialect is equality of bytes.
  */
-#include "a2a/a2a.h"
-#include "lib/clock.h"
+#include "a2a/a2a_int.h"
 
 enum slot {
     SLOT_ID,
@@ -34,16 +33,12 @@ static const struct json_want status_wants[] = {
 static const struct json_want task_wants[] = {
     {"id", SLOT_ID, NULL},
     {"contextId", SLOT_CONTEXT, NULL},
+    {"context_id", SLOT_CONTEXT, NULL},
     {"status", SLOT_STATUS, status_wants},
     {"history", SLOT_HISTORY, NULL},
     {"artifacts", SLOT_ARTIFACTS, NULL},
     {NULL, -1, NULL},
 };
-
-static struct str given(struct str value)
-{
-    return json_type(value) == JSON_NULL ? STR_NONE : value;
-}
 
 /* Decodes an id into the arena only if it has escapes; most have none and stay a view into the document. */
 static int decode_id(struct str raw, struct arena *arena, struct str *out)
@@ -70,15 +65,6 @@ static int decode_id(struct str raw, struct arena *arena, struct str *out)
     return err;
 }
 
-static int64_t read_timestamp(struct str raw)
-{
-    int64_t us;
-
-    if (json_type(raw) != JSON_STRING || clock_parse(str_make(raw.p + 1, raw.n - 2), &us))
-        return 0;
-    return us;
-}
-
 int a2a_task_read(struct str doc, struct arena *arena, struct a2a_task *out, const char **why)
 {
     struct str slots[SLOT_MAX];
@@ -95,9 +81,8 @@ int a2a_task_read(struct str doc, struct arena *arena, struct a2a_task *out, con
         *why = "the task's id must be a string of 1 to 512 bytes without control characters";
         return ERR_INVALID;
     }
-    slots[SLOT_CONTEXT] = given(slots[SLOT_CONTEXT]);
-    if (slots[SLOT_CONTEXT].n == 2 && json_type(slots[SLOT_CONTEXT]) == JSON_STRING)
-        /* ProtoJSON: the empty string is the default, so not there */
+    slots[SLOT_CONTEXT] = a2a_given(slots[SLOT_CONTEXT]);
+    if (a2a_is_empty_string(slots[SLOT_CONTEXT]))
         slots[SLOT_CONTEXT] = STR_NONE;
     if (slots[SLOT_CONTEXT].p && (json_type(slots[SLOT_CONTEXT]) != JSON_STRING ||
                                   decode_id(slots[SLOT_CONTEXT], arena, &out->context_id))) {
@@ -111,10 +96,11 @@ int a2a_task_read(struct str doc, struct arena *arena, struct a2a_task *out, con
     }
     out->status = slots[SLOT_STATUS];
     out->state = a2a_state_read(slots[SLOT_STATE]);
-    out->status_at_us = read_timestamp(slots[SLOT_TIMESTAMP]);
-    out->status_message = given(slots[SLOT_STATUS_MESSAGE]);
-    out->history = given(slots[SLOT_HISTORY]);
-    out->artifacts = given(slots[SLOT_ARTIFACTS]);
+    if (a2a_timestamp_read(slots[SLOT_TIMESTAMP], &out->status_at_us))
+        out->status_at_us = 0;
+    out->status_message = a2a_given(slots[SLOT_STATUS_MESSAGE]);
+    out->history = a2a_given(slots[SLOT_HISTORY]);
+    out->artifacts = a2a_given(slots[SLOT_ARTIFACTS]);
     return 0;
 }
 

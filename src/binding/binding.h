@@ -13,7 +13,18 @@
 
 struct binding;
 
-struct binding *binding_new(struct calls *calls);
+struct binding_config {
+    /* Borrowed as long as the binding; NULL or "" when not set. */
+    const char *public_url, *trusted_proxies, *admin_token;
+    /* Numeric, and the port: the gateway's address in cards if nothing else says one. NULL: localhost. */
+    const char *listen;
+    uint16_t port;
+    bool rpc_http_400; /* errors on /rpc come with HTTP 400 */
+};
+
+/* ERR_INVALID, with a sentence in `why`: PUBLIC_URL or TRUSTED_PROXIES cannot be understood. */
+MUST_CHECK int binding_new(struct calls *calls, const struct binding_config *config,
+                           struct binding **out, char why[256]);
 void binding_free(struct binding *b);
 
 /* Adds a page: GET (and HEAD) on exactly `path`, answered by `fn` with exchange_answer(). At most 16. */

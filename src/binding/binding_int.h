@@ -18,8 +18,41 @@ struct page {
     void *arg;
 };
 
+/* --- public.c: under which address callers reach the gateway --------------------------------------- */
+
+struct public_network;
+
+struct public_address {
+    struct buf base; /* PUBLIC_URL with a '/' behind it; empty: each request says it */
+    struct public_network *trusted; /* owned */
+    size_t n_trusted;
+    const char *listen; /* borrowed from the configuration */
+    uint16_t port;
+};
+
+/* ERR_INVALID with `why` about a setting that makes no sense; public_release() also then. */
+MUST_CHECK int public_init(struct public_address *p, const struct binding_config *config,
+                           char why[256]);
+void public_release(struct public_address *p);
+
+/* Appends the gateway's URL for who sent the request; it ends in '/'. `peer` as exchange_peer() says it. */
+void public_write_base(const struct public_address *p, struct buf *out,
+                       const struct http_head *head, const char *peer);
+/* The same for an agent: its JSON-RPC endpoint and, with .well-known/agent-card.json behind it, its card. */
+void public_write_agent(const struct public_address *p, struct buf *out,
+                        const struct http_head *head, const char *peer, struct str id);
+/* Whether `peer` (as exchange_peer() says it) is one of TRUSTED_PROXIES. */
+bool public_is_proxy(const struct public_address *p, const char *peer);
+/* Whether the Host header names this machine to itself, or the gateway by its settings: a loopback name or address, the
+ * address listened on, PUBLIC_URL's host; with any port. */
+bool public_is_own_host(const struct public_address *p, struct str host);
+/* The value of Vary for what holds such URLs (A2A-Version is in it). */
+const char *public_vary(const struct public_address *p);
+
 struct binding {
     struct calls *calls; /* borrowed as long as the gateway lives */
+    struct binding_config config;
+    struct public_address address;
     struct page pages[BINDING_PAGES];
     size_t n_pages;
     struct list idle; /* pending objects kept for reuse */
@@ -28,31 +61,62 @@ struct binding {
     struct buf tail;
 };
 
-/* A request between its arrival and its answer. */
+/* --- pending.c: a request between its arrival and its answer -------------------------------------- */
+
+enum surface { SURFACE_A2A, SURFACE_RPC };
+
 struct pending {
     struct list link; /* in binding.idle when not in use */
     struct binding *binding;
-    struct exchange *exchange;  /* NULL when the caller is gone */
-    struct call *call;          /* NULL when answered */
-    struct a2a_request request; /* only method, version, id, history_length are valid here */
-    void (*write_rows)(struct buf *out, const struct pending *p,
-                       const struct call_answer *answer);
+    struct exchange *exchange; /* NULL when the caller is gone */
+    struct call *call;         /* NULL when answered, and for what cannot be detached */
+    enum surface surface;
+    bool want_summaries; /* lists: one line per task, for people and scripts */
+    /* only method, version, id, history_length and include_artifacts are valid here */
+    struct a2a_request request;
     char id[LIMIT_JSONRPC_ID]; /* the raw id, where request.id points */
 };
 
-struct pending *pending_new(struct binding *b, struct exchange *x,
+struct pending *pending_new(struct binding *b, struct exchange *x, enum surface surface,
                             const struct a2a_request *request);
-void pending_free(struct pending *p);
 
 /* Starts the call for a pending request and sees to it that exactly one answer leaves. */
 void pending_start(struct pending *p, const struct call_request *request);
+void pending_start_admin(struct pending *p, const struct call_admin_request *request);
+
+void pending_free_idle(struct binding *b);
 
 /* Writes a JSON-RPC error as the whole answer and ends the exchange. */
-void answer_fault(struct binding *b, struct exchange *x, const struct a2a_request *request,
-                  const struct a2a_fault *fault);
+void answer_fault(struct binding *b, struct exchange *x, enum surface surface,
+                  const struct a2a_request *request, const struct a2a_fault *fault);
+
+/* --- what the surfaces share ---------------------------------------------------------------------- */
 
 /* POST with a JSON body? Otherwise answers and returns false. */
-bool admit_json_post(struct binding *b, struct exchange *x);
+bool admit_json_post(struct binding *b, struct exchange *x, enum surface surface);
+
+/* application/json, application/a2a+json, anything/anything+json, with or without parameters. */
+bool is_json_type(struct str content_type);
+
+/* Whether a browser sent it for a page (Origin, Sec-Fetch-Site). What has neither may still be one's, an old one's. */
+bool is_from_browser(const struct http_head *head);
+
+/* The A2A-Version header, or the query parameter of that name; the header wins (A2A 1.0 section 3.6). Absent: neither.
+ * A view of the head or of `scratch`. */
+struct str asked_version(const struct http_head *head, struct buf *scratch);
+
+/* Whether the value of an Authorization header holds the gateway's own SUPERX_ADMIN_TOKEN. */
+bool is_admin_token(const struct binding *b, struct str authorization);
+
+/* 405 with what is allowed. */
+void answer_wrong_verb(struct exchange *x, const char *allowed);
+
+/* --- cards.c --------------------------------------------------------------------------------------- */
+
+/* Whether `path`, without the '/' in front, is one at which cards are looked for. */
+bool is_card_path(struct str path);
+/* `agent_id` absent: at the root. */
+void card_on_request(struct binding *b, struct exchange *x, struct str agent_id);
 
 void jsonrpc_on_request(struct binding *b, struct exchange *x, struct str agent_id);
 void rpc_on_request(struct binding *b, struct exchange *x);

@@ -5,8 +5,7 @@
 #include "binding/binding_int.h"
 #include "lib/url.h"
 
-/* The A2A-Version header, or the query parameter of that name; the header wins (A2A 1.0 section 3.6). */
-static struct str asked_version(const struct http_head *head, struct buf *scratch)
+struct str asked_version(const struct http_head *head, struct buf *scratch)
 {
     struct str asked = http_head_get(head, STR("a2a-version"));
 
@@ -25,16 +24,16 @@ void jsonrpc_on_request(struct binding *b, struct exchange *x, struct str agent_
     struct buf scratch;
     int err;
 
-    if (!admit_json_post(b, x))
+    if (!admit_json_post(b, x, SURFACE_A2A))
         return;
     buf_init(&scratch, LIMIT_HTTP_TARGET);
     err = a2a_request_read(exchange_body(x), asked_version(exchange_head(x), &scratch), &a2a,
                            &fault);
     buf_release(&scratch);
     if (err) {
-        answer_fault(b, x, &a2a, &fault);
+        answer_fault(b, x, SURFACE_A2A, &a2a, &fault);
         return;
     }
     request.a2a = &a2a;
-    pending_start(pending_new(b, x, &a2a), &request);
+    pending_start(pending_new(b, x, SURFACE_A2A, &a2a), &request);
 }

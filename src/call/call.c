@@ -2,9 +2,9 @@
  *
  * The life of a call: started, stepped, answered once, logged once, freed.
  *
- * Two things make this file longer than its idea. A cached task is answered before a call object exists, because
- * that path is the busiest and needs none. And the one who waits may go away or be told early while the call itself
- * goes on: `fn == NULL` says that nobody waits, and nothing else changes.
+ * Two things make this file longer than its idea. A cached task is answered before a call object exists,
+ * because that path is the busiest and needs none. And the one who waits may go away or be told early while
+ * the call itself goes on: `fn == NULL` says that nobody waits, and nothing else changes.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,16 +18,18 @@
 /* --- all calls --- */
 
 struct calls *calls_new(struct loop *loop, struct store *store, struct dispatch *dispatch,
-                        const struct calls_config *config)
+                        struct follow *follow, const struct calls_config *config)
 {
     struct calls *c = MEM_NEW(struct calls);
 
     c->loop = loop;
     c->store = store;
     c->dispatch = dispatch;
+    c->follow = follow;
     c->config = *config;
     list_init(&c->running);
-    map_init(&c->refreshes);
+    list_init(&c->waiting);
+    list_init(&c->reading);
     return c;
 }
 
@@ -36,7 +38,6 @@ void calls_free(struct calls *c)
     if (!c)
         return;
     BUG_ON(!list_is_empty(&c->running));
-    map_release(&c->refreshes);
     mem_free(c);
 }
 
@@ -47,9 +48,18 @@ unsigned calls_running(const struct calls *c)
 
 void calls_drain(struct calls *c, void (*on_idle)(void *arg), void *arg)
 {
+    bool was_idle = c->n_running == 0;
+    struct list *first;
+
     c->on_idle = on_idle;
     c->on_idle_arg = arg;
-    if (c->n_running == 0)
+    /* Whoever waits for the end of a task only hears how far it has come. */
+    while ((first = list_first(&c->waiting)))
+        call_stop_waiting(CONTAINER_OF(first, struct call, wait_link));
+    /* Nor is a silent agent a reason to stay. */
+    while ((first = list_first(&c->reading)))
+        call_stop_reading(CONTAINER_OF(first, struct call, wait_link));
+    if (was_idle) /* else the last call to go has told it, or will */
         on_idle(arg);
 }
 
@@ -94,6 +104,53 @@ enum call_flow call_fail_with(struct call *c, const struct a2a_fault *fault)
     return CALL_GO;
 }
 
+enum call_flow call_fail_as_agent(struct call *c)
+{
+    struct a2a_fault fault = {0};
+
+    a2a_fault_set(&fault, A2A_ERROR_INTERNAL, "the agent answered with error %lld",
+                  (long long)c->reply->error_code);
+    fault.agent_error = c->reply->object;
+    fault.agent_version = c->spoken;
+    return call_fail_with(c, &fault);
+}
+
+enum call_flow call_fail_no_agent(struct call *c)
+{
+    return call_fail(c, A2A_ERROR_AGENT_NOT_FOUND, "no agent has the id \"%.*s\"",
+                     STR_ARG(c->agent_id));
+}
+
+enum call_flow call_fail_unknown(struct call *c)
+{
+    return call_fail(c, A2A_ERROR_TASK_NOT_FOUND, "neither the gateway nor agent %.*s knows it",
+                     STR_ARG(c->agent_id));
+}
+
+enum call_flow call_fail_store(struct call *c)
+{
+    return call_fail(c, A2A_ERROR_STORE_UNAVAILABLE, "%s", store_why(c->calls->store));
+}
+
+/* Nothing is begun at an agent when the store that would keep its answer is closing. */
+enum call_flow call_fail_closing(struct call *c)
+{
+    return call_fail(c, A2A_ERROR_SHUTTING_DOWN, "send it again to the next instance");
+}
+
+enum call_flow call_fail_full(struct call *c)
+{
+    return call_fail(c, A2A_ERROR_AGENT_OVERLOADED,
+                     "agent %.*s already has all the calls in flight it may have; try again",
+                     STR_ARG(c->agent_id));
+}
+
+enum call_flow call_go(struct call *c, enum call_step_id step)
+{
+    c->step = step;
+    return CALL_GO;
+}
+
 enum call_flow call_succeed(struct call *c)
 {
     c->has_fault = false;
@@ -123,6 +180,11 @@ void call_tell(struct call *c, const struct call_answer *answer)
 void call_detach(struct call *c)
 {
     c->fn = NULL;
+    /* Where all that was left to do was to tell him: the task is followed, and its agent asked, without us. */
+    if (c->wait)
+        call_stop_waiting(c);
+    else if (list_is_linked(&c->wait_link))
+        call_stop_reading(c);
 }
 
 static void free_call(struct call *c)
@@ -141,30 +203,9 @@ static void free_call(struct call *c)
         calls->on_idle(calls->on_idle_arg);
 }
 
-void call_release_followers(struct call *c, const struct a2a_fault *fault)
-{
-    struct list waiting;
-
-    if (c->refresh_key.p)
-        map_remove(&c->calls->refreshes, c->refresh_key);
-    c->refresh_key = STR_NONE;
-    list_init(&waiting);
-    list_splice(&waiting, &c->followers);
-    while (!list_is_empty(&waiting)) {
-        struct call *follower = CONTAINER_OF(list_first(&waiting), struct call, follow_link);
-
-        list_remove(&follower->follow_link);
-        call_set_task(follower, c->task);
-        follower->step = CALL_APPENDED;
-        if (fault)
-            call_fail_with(follower, fault);
-        call_step(follower);
-    }
-}
-
 enum call_flow call_end(struct call *c)
 {
-    struct call_answer answer = {.kind = A2A_REPLY_TASK};
+    struct call_answer answer = {.extensions = c->extensions};
     struct call_report report = {.agent = c->agent_id,
                                  .request_id = c->request_id,
                                  .task_id = c->task_id,
@@ -177,12 +218,11 @@ enum call_flow call_end(struct call *c)
     if (c->has_fault) {
         answer.fault = &c->fault;
     } else if (c->task) {
-        answer.object = c->task->doc;
+        answer.result = call_task_result(c->task);
     } else if (c->reply) {
-        answer.kind = c->reply->kind;
-        answer.object = c->reply->object;
+        answer.result = (struct a2a_result){
+            .kind = c->reply->kind, .version = c->spoken, .object = c->reply->object};
     }
-    call_release_followers(c, answer.fault);
     call_tell(c, &answer);
     call_log(&report);
     free_call(c);
@@ -191,49 +231,54 @@ enum call_flow call_end(struct call *c)
 
 /* --- starting --- */
 
-/* The same span in the copy. */
-static struct str copy_span(struct str span, struct str from, struct str to)
+/* The same span in the copy of the params; what is not in there (a call of /rpc) gets a copy of its own. */
+static int copy_span(struct call *c, struct str params, struct str *span)
 {
-    return span.p ? str_make(to.p + (span.p - from.p), span.n) : STR_NONE;
+    uintptr_t at = (uintptr_t)span->p, from = (uintptr_t)params.p;
+
+    if (!span->p)
+        return 0;
+    if (at >= from && at + span->n <= from + params.n)
+        *span = str_make(c->request.params.p + (at - from), span->n);
+    else
+        *span = arena_str(&c->arena, *span);
+    return span->p ? 0 : ERR_NOMEM;
 }
 
 /* Copies the request's params once; every other view is moved along with them. */
 static int copy_request(struct call *c, const struct call_request *request)
 {
     const struct a2a_request *a = request->a2a;
-    struct str params = arena_str(&c->arena, a->params);
+    struct a2a_request *r = &c->request;
+    struct str *const spans[] = {&r->task_id,        &r->message,     &r->message_context,
+                                 &r->configuration,  &r->push_config, &r->list.context_id,
+                                 &r->list.page_token};
 
-    c->request = *a;
-    c->request.id = STR_NONE; /* the binding echoes it, not the call */
+    *r = *a;
+    r->id = STR_NONE; /* the binding echoes it, not the call */
+    r->params = arena_str(&c->arena, a->params);
     c->agent_id = arena_str(&c->arena, request->agent);
     c->request_id = arena_str(&c->arena, request->request_id);
-    if ((a->params.p && !params.p) || (request->agent.p && !c->agent_id.p) ||
+    if ((a->params.p && !r->params.p) || (request->agent.p && !c->agent_id.p) ||
         (request->request_id.p && !c->request_id.p))
         return ERR_NOMEM;
-    c->request.params = params;
-    c->request.task_id = copy_span(a->task_id, a->params, params);
-    c->request.message = copy_span(a->message, a->params, params);
-    c->request.message_context = copy_span(a->message_context, a->params, params);
-    c->request.configuration = copy_span(a->configuration, a->params, params);
-    c->request.push_config = copy_span(a->push_config, a->params, params);
-    c->list = request->list;
-    c->list.agent = arena_str(&c->arena, request->list.agent);
-    c->list.after = arena_str(&c->arena, request->list.after);
-    if ((request->list.agent.p && !c->list.agent.p) ||
-        (request->list.after.p && !c->list.after.p))
-        return ERR_NOMEM;
-    if (a->task_id.p)
-        c->task_id = call_decode_id(&c->arena, c->request.task_id);
-    return 0;
+    for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
+        if (copy_span(c, a->params, spans[i]))
+            return ERR_NOMEM;
+    c->want_summaries = request->want_summaries;
+    if (r->task_id.p)
+        c->task_id = call_decode_id(&c->arena, r->task_id);
+    return call_keep_headers(c, request);
 }
 
-static enum call_step_id first_step(enum a2a_method method)
+static enum call_step_id first_step(enum a2a_method method, bool has_agent)
 {
     switch (method) {
     case A2A_SEND:
         return CALL_SEND_ADMIT;
     case A2A_GET:
-        return CALL_GET_LOAD;
+    case A2A_CANCEL:
+        return has_agent ? CALL_LOAD : CALL_FIND;
     case A2A_LIST:
         return CALL_LIST;
     default:
@@ -252,8 +297,7 @@ static struct call *new_call(struct calls *calls, uint64_t started_ns, call_answ
     c->arg = arg;
     c->started_ns = started_ns;
     arena_init(&c->arena, 2 * LIMIT_REQUEST_BODY);
-    list_init(&c->followers);
-    list_init(&c->follow_link);
+    list_init(&c->wait_link);
     list_append(&calls->running, &c->link);
     calls->n_running++;
     return c;
@@ -285,6 +329,8 @@ static bool is_unbuilt(const struct a2a_request *r, struct a2a_fault *fault)
     switch (r->method) {
     case A2A_SEND:
     case A2A_GET:
+    case A2A_LIST:
+    case A2A_CANCEL:
         return false;
     case A2A_PUSH_SET:
     case A2A_PUSH_GET:
@@ -305,8 +351,8 @@ static bool is_unbuilt(const struct a2a_request *r, struct a2a_fault *fault)
     }
 }
 
-/* The path's id is kept, logged and looked up only if it could be an agent's. It is taken as it stands: an id's
- * letters need no percent-encoding, and without decoding every agent has exactly one path. */
+/* The path's id is kept, logged and looked up only if it could be an agent's. It is taken as it stands: an
+ * id's letters need no percent-encoding, and without decoding every agent has exactly one path. */
 static bool is_nobody(const struct call_request *request, struct a2a_fault *fault)
 {
     if (agent_id_is_valid(request->agent))
@@ -322,7 +368,7 @@ static bool is_nobody(const struct call_request *request, struct a2a_fault *faul
 static bool answer_from_cache(struct calls *calls, const struct call_request *request,
                               uint64_t started_ns, call_answer_fn fn, void *arg)
 {
-    struct call_answer answer = {.kind = A2A_REPLY_TASK};
+    struct call_answer answer = {.fault = NULL};
     struct call_report report;
     struct arena arena;
     struct task *task;
@@ -331,7 +377,7 @@ static bool answer_from_cache(struct calls *calls, const struct call_request *re
     arena_init(&arena, KB(4));
     id = call_decode_id(&arena, request->a2a->task_id);
     task = id.p ? store_task_peek(calls->store, request->agent, id) : NULL;
-    if (task && (task->dialect != request->a2a->version || !call_is_fresh(calls, task)))
+    if (task && !call_is_fresh(calls, task))
         task = NULL;
     if (task) {
         report = (struct call_report){.agent = task->agent,
@@ -341,7 +387,7 @@ static bool answer_from_cache(struct calls *calls, const struct call_request *re
                                       .task = task,
                                       .started_ns = started_ns};
         task_ref(task);
-        answer.object = task->doc;
+        answer.result = call_task_result(task);
         fn(arg, &answer);
         call_log(&report);
         task_unref(task);
@@ -366,11 +412,11 @@ enum call_progress call_start(struct calls *calls, const struct call_request *re
         answer_fault_now(request, started_ns, &fault, fn, arg);
         return CALL_ANSWERED;
     }
-    if (request->agent.p && is_unbuilt(request->a2a, &fault)) {
+    if (is_unbuilt(request->a2a, &fault)) {
         answer_fault_now(request, started_ns, &fault, fn, arg);
         return CALL_ANSWERED;
     }
-    if (request->a2a->method == A2A_GET &&
+    if (request->a2a->method == A2A_GET && request->agent.p &&
         answer_from_cache(calls, request, started_ns, fn, arg))
         return CALL_ANSWERED;
     c = new_call(calls, started_ns, NULL, NULL);
@@ -382,7 +428,7 @@ enum call_progress call_start(struct calls *calls, const struct call_request *re
     }
     c->fn = fn;
     c->arg = arg;
-    c->step = first_step(request->a2a->method);
+    c->step = first_step(request->a2a->method, request->agent.p != NULL);
     CRASH_POINT(call_started);
     if (call_step(c) == CALL_END_NOW)
         return CALL_ANSWERED;
@@ -405,6 +451,33 @@ struct str call_decode_id(struct arena *arena, struct str raw)
         out = arena_str(arena, buf_str(&text));
     buf_release(&text);
     return out;
+}
+
+enum call_flow call_ask(struct call *c, dispatch_fn on_reply)
+{
+    const char *why = NULL;
+    int err;
+
+    if (!call_pick_headers(c))
+        return CALL_GO;
+    err = dispatch_send(c->calls->dispatch, c->agent, &c->request, &c->context, on_reply, c,
+                        &c->ask, &why);
+    if (err == ERR_FULL)
+        return call_fail_full(c);
+    if (err == ERR_INVALID && why)
+        return call_fail(c, A2A_ERROR_INVALID_PARAMS, "%s", why);
+    if (err)
+        return call_fail(c, A2A_ERROR_INTERNAL, "the request could not be sent: %s",
+                         err_text(err));
+    return CALL_WAIT;
+}
+
+struct a2a_result call_task_result(const struct task *task)
+{
+    return (struct a2a_result){.kind = A2A_REPLY_TASK,
+                               .version = task->dialect,
+                               .object = task->doc,
+                               .context = task->context};
 }
 
 bool call_is_fresh(const struct calls *calls, const struct task *task)

@@ -7,17 +7,19 @@
 
 #include "call/call.h"
 #include "lib/arena.h"
+#include "lib/id.h"
 #include "lib/list.h"
-#include "lib/map.h"
 
 struct calls {
-    struct loop *loop; /* borrowed, as the next two, as long as the gateway lives */
+    struct loop *loop; /* borrowed, as the next three, as long as the gateway lives */
     struct store *store;
     struct dispatch *dispatch;
+    struct follow *follow;
     struct calls_config config;
     struct list running; /* every call that is not over */
+    struct list waiting; /* those of them that only wait for their task's end */
+    struct list reading; /* and those that only wait to read what its agent says of it */
     unsigned n_running;
-    struct map refreshes; /* "agent\0task id" -> the get that is asking the agent for it */
     void (*on_idle)(void *arg); /* set: draining */
     void *on_idle_arg;
 };
@@ -38,10 +40,14 @@ struct call {
     unsigned magic;
     struct calls *calls;
     struct list link; /* in calls.running */
-    enum call_step_id step;
+    enum call_step_id step, after_refresh;
     struct a2a_request request; /* views into the arena */
-    /* arena; task_id decoded, absent for a new task */
+    /* arena; agent_id absent until it is found; task_id decoded, absent for a new task */
     struct str agent_id, request_id, task_id;
+    bool want_summaries;
+    struct http_header *headers; /* arena: the caller's that may go to the agent; NULL: none */
+    size_t n_headers;
+    struct str extensions; /* arena: what the agent has activated; absent: none */
     /* counted; NULL for lists and for tasks of agents that are gone */
     struct agent *agent;
     struct ask *ask;   /* running at the agent; borrowed until its callback */
@@ -51,16 +57,22 @@ struct call {
     uint64_t started_ns;
 
     struct task *task; /* counted: what the store knows, later what was committed */
-    /* the agent's word; borrowed while a step runs inside its callback */
+    /* the agent's word and the version it is said in; borrowed while a step runs inside its callback */
     const struct a2a_reply *reply;
+    enum a2a_version spoken;
+    /* What goes with the request; `context_text` is ours, sent if context.add points to it. */
+    struct dispatch_context context;
+    char context_text[UUID_TEXT + 1];
+    bool has_added_context;
     struct a2a_fault fault;
     bool has_fault;
+    const struct a2a_fault *denial; /* arena: the agent's refusal to cancel, while we ask why */
     struct timer store_wait;
-    struct task_query list;
-
-    struct str refresh_key; /* in calls.refreshes while this get asks; absent otherwise */
-    struct list followers;  /* gets that wait for this one's answer */
-    struct list follow_link;
+    struct follow_asker *asker; /* owned while follow/ asks the agent for us */
+    struct follow_wait *wait;   /* owned while the call is in calls.waiting */
+    struct list wait_link;      /* in calls.waiting or calls.reading */
+    struct follow_wait
+        *early_end; /* owned: while the agent works on a message for a known task */
     struct arena arena;
 };
 
@@ -72,25 +84,55 @@ enum call_flow call_fail(struct call *c, enum a2a_error error, const char *fmt, 
     PRINTF_LIKE(3, 4);
 /* The same for a fault found elsewhere. */
 enum call_flow call_fail_with(struct call *c, const struct a2a_fault *fault);
+/* The same for the agent's own error, which is c->reply. */
+enum call_flow call_fail_as_agent(struct call *c);
+/* The same with what is said in more than one step. */
+enum call_flow call_fail_no_agent(struct call *c); /* of the call's agent id */
+enum call_flow call_fail_unknown(struct call *c);  /* task, here and at its agent */
+enum call_flow call_fail_closing(struct call *c);  /* the gateway stops */
+enum call_flow call_fail_store(struct call *c);    /* is not up */
+enum call_flow call_fail_full(struct call *c);     /* no place at the agent */
 /* Leads to END with success: the answer is call->task or, for messages, call->reply. */
 enum call_flow call_succeed(struct call *c);
+enum call_flow call_go(struct call *c, enum call_step_id step);
 
 /* Takes a reference to `task` in place of what was there. */
 void call_set_task(struct call *c, struct task *task);
 
 /* Tells the caller now; nobody is waiting afterwards. */
 void call_tell(struct call *c, const struct call_answer *answer);
+/* What is to be told when the store is late with the agent's word. */
+void call_late_fault(const struct call *c, struct a2a_fault *fault);
 
-/* Ends the gets that wait for this one's question: with `fault`, or (NULL) with the task as this call has it.
- * Later ones ask anew. */
-void call_release_followers(struct call *c, const struct a2a_fault *fault);
+/* Ends a wait for the task's end ahead of time: the call is over, with the task as it is. */
+void call_stop_waiting(struct call *c);
+/* The same for a read that waits for the agent's word. */
+void call_stop_reading(struct call *c);
 
-/* The text of an id as a caller gave it: a view when it has no escapes, else decoded into `arena`. Absent when it can
- * not be the id of any task (control characters, no memory). */
+/* Asks the agent for the task, together with whoever else wants to know, and goes on with `then`: call->task
+ * is what is known now, if anything is, and has_fault says that it could not be asked, does not know it, or
+ * that its word could not be stored. */
+enum call_flow call_refresh(struct call *c, enum call_step_id then);
+
+/* --- headers.c */
+
+/* Copies the caller's headers that may go to the agent. ERR_NOMEM. */
+MUST_CHECK int call_keep_headers(struct call *c, const struct call_request *request);
+/* Puts those that go to c->agent into c->context. false: they cannot go, and the fault is set. */
+bool call_pick_headers(struct call *c);
+
+/* Says the caller's request to c->agent, with what goes along; on_reply with the call as its argument. */
+enum call_flow call_ask(struct call *c, dispatch_fn on_reply);
+
+/* The text of an id as a caller gave it: a view when it has no escapes, else decoded into `arena`. Absent
+ * when it can not be the id of any task (control characters, no memory). */
 struct str call_decode_id(struct arena *arena, struct str raw);
 
 /* Whether a stored task may be answered without asking its agent. */
 bool call_is_fresh(const struct calls *calls, const struct task *task);
+
+/* What is told of a stored task. */
+struct a2a_result call_task_result(const struct task *task);
 
 /* One line per call. `task` may be NULL. */
 struct call_report {

@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sending a message: admission, the agent's answer, and the append that makes it true.
+ * Sending a message: admission, the agent's answer, and the append that makes it true; a caller who wants the
+ * task's end then waits for it with follow/.
  *
- * Nothing is told before it is committed: a task result goes through APPEND; a message result has nothing to keep
- * and is passed on. What fails before the agent was asked has touched nothing.
+ * Nothing is told before it is committed: a task result goes through APPEND; a message result has nothing to
+ * keep and is passed on. What fails before the agent was asked has touched nothing.
+ *
+ * Contexts. A 0.3 caller must be given a contextId, and a 1.0 agent need not give one: a message without gets
+ * one of our making on its way to a 1.0 agent. If the agent's task still comes without, that id stays with
+ * the stored task (struct append) and is told to 0.3 readers; it is taken off later messages, because the
+ * agent never took it.
  */
 #include "call/call_int.h"
 #include "lib/log.h"
+
+/* Longer than any agent may take for an answer (timeoutMs is at most a day). */
+#define WATCH_MS (2 * 86400000u)
 
 enum call_flow send_admit(struct call *c)
 {
@@ -14,77 +23,151 @@ enum call_flow send_admit(struct call *c)
     struct agent *agent = dispatch_find(c->calls->dispatch, c->agent_id);
 
     if (!agent)
-        return call_fail(c, A2A_ERROR_AGENT_NOT_FOUND, "no agent has the id \"%.*s\"",
-                         STR_ARG(c->agent_id));
+        return call_fail_no_agent(c);
     c->agent = agent_ref(agent);
-    if (agent_version(agent) != c->request.version)
-        return call_fail(
-            c, A2A_ERROR_VERSION,
-            "agent %.*s speaks A2A %s and translation between versions is not built yet; "
-            "call it with %s",
-            STR_ARG(c->agent_id), a2a_version_text(agent_version(agent)),
-            a2a_method_name(A2A_SEND, agent_version(agent)));
     if (c->request.push_config.p)
         return call_fail(
             c, A2A_ERROR_PUSH_NOT_SUPPORTED,
             "webhooks are not built yet; send without a push notification configuration");
     if (state == STORE_OPENING || state == STORE_REFUSED || store_is_full(c->calls->store))
-        return call_fail(c, A2A_ERROR_STORE_UNAVAILABLE, "%s", store_why(c->calls->store));
+        return call_fail_store(c);
     if (c->request.task_id.p && !c->task_id.p)
         return call_fail(c, A2A_ERROR_TASK_NOT_FOUND,
                          "params.message.taskId cannot be a task's id");
-    c->step = c->task_id.p ? CALL_SEND_LOOK : CALL_SEND_ASK;
-    return CALL_GO;
+    return call_go(c, c->task_id.p ? CALL_SEND_LOOK : CALL_SEND_ASK);
 }
 
-/* Nothing is begun at an agent when the store that would keep its answer is closing. */
-static enum call_flow fail_closing(struct call *c)
+/* --- a message for a task ------------------------------------------------------------------------- */
+
+/* A context the agent gave the task, and the message names another (A2A 1.0 section 3.4.3). */
+static bool is_of_another_context(struct call *c)
 {
-    return call_fail(c, A2A_ERROR_SHUTTING_DOWN, "send it again to the next instance");
+    struct str given = c->request.message_context;
+
+    return given.p && c->task->context.p && !json_string_is(given, c->task->context) &&
+           json_type(json_get(c->task->doc, "contextId")) == JSON_STRING;
+}
+
+/* What cannot be right is refused here, without asking the agent: a message for a task that is over, or one that
+ * puts the task into another context. */
+static enum call_flow judge_task(struct call *c)
+{
+    if (!a2a_state_is_terminal(c->task->state) && is_of_another_context(c))
+        return call_fail(c, A2A_ERROR_INVALID_PARAMS,
+                         "params.message.contextId is not the context of task %.*s",
+                         STR_ARG(c->task->id));
+    if (!a2a_state_is_terminal(c->task->state))
+        return call_go(c, CALL_SEND_ASK);
+    return call_fail(c, A2A_ERROR_UNSUPPORTED,
+                     "task %.*s is %s; a finished task takes no more messages",
+                     STR_ARG(c->task->id), a2a_state_name(c->task->state, c->request.version));
 }
 
 static void on_looked(void *arg, int err, struct task *task)
 {
     struct call *c = arg;
 
-    /* Whatever else keeps us from knowing the task here, the agent still knows it. */
     call_set_task(c, err ? NULL : task);
-    if (err == ERR_CANCELED)
-        fail_closing(c);
-    else if (task && a2a_state_is_terminal(task->state))
-        call_fail(c, A2A_ERROR_UNSUPPORTED,
-                  "task %.*s is %s; a finished task takes no more messages", STR_ARG(task->id),
-                  a2a_state_name(task->state, c->request.version));
-    else
-        c->step = CALL_SEND_ASK;
+    if (err == ERR_CANCELED) {
+        call_fail_closing(c);
+    } else if (err == ERR_ABSENT) {
+        if (call_refresh(c, CALL_SEND_LEARNED) == CALL_WAIT)
+            return;
+    } else if (err) {
+        c->step =
+            CALL_SEND_ASK; /* whatever keeps us from knowing the task, the agent knows it */
+    } else {
+        judge_task(c);
+    }
     call_step(c);
 }
 
-/* A message for a task that is over is refused here, without asking the agent. */
 enum call_flow send_look(struct call *c)
 {
     struct task *task = store_task_peek(c->calls->store, c->agent_id, c->task_id);
     int err;
 
-    if (task && a2a_state_is_terminal(task->state)) {
+    if (task) {
         call_set_task(c, task);
-        return call_fail(c, A2A_ERROR_UNSUPPORTED,
-                         "task %.*s is %s; a finished task takes no more messages",
-                         STR_ARG(task->id), a2a_state_name(task->state, c->request.version));
+        return judge_task(c);
     }
-    c->step = CALL_SEND_ASK;
-    if (task)
-        return CALL_GO;
     err = store_task_get(c->calls->store, c->agent_id, c->task_id, on_looked, c);
     if (err == ERR_CANCELED)
-        return fail_closing(c);
-    return err ? CALL_GO : CALL_WAIT;
+        return call_fail_closing(c);
+    return err ? call_go(c, CALL_SEND_ASK) : CALL_WAIT;
+}
+
+/* The agent was asked for a task unknown here. One that answers GetTask with another error than "no such
+ * task" may still know what to do with the message. */
+enum call_flow send_learned(struct call *c)
+{
+    bool is_agents = c->has_fault && c->fault.agent_error.p;
+
+    if (!c->has_fault)
+        return judge_task(c);
+    if (c->fault.error == A2A_ERROR_TASK_NOT_FOUND)
+        return call_fail_unknown(c);
+    if (!is_agents)
+        return call_fail_with(c, &c->fault);
+    c->has_fault = false;
+    return call_go(c, CALL_SEND_ASK);
+}
+
+/* --- asking --------------------------------------------------------------------------------------- */
+
+/* Whether the message names the context that only the gateway has for this task. */
+static bool is_our_context(struct call *c)
+{
+    return c->task && c->task->context.p && c->request.message_context.p &&
+           json_string_is(c->request.message_context, c->task->context) &&
+           !json_get(c->task->doc, "contextId").p;
+}
+
+static void settle_context(struct call *c)
+{
+    struct uuid id;
+
+    c->context.drop = is_our_context(c);
+    if (c->request.version != A2A_0_3 || c->request.message_context.p || c->request.task_id.p)
+        return;
+    id = id_uuid4();
+    id_uuid_text(&id, c->context_text);
+    c->context.add = str_make(c->context_text, UUID_TEXT);
+}
+
+/* The task came to its end, by a cancel say, while the agent still works on the message: the caller is told. The
+ * agent's answer is awaited all the same; what it says of a task that is over will be refused. */
+static void on_end_before_answer(void *arg, struct task *task, const struct a2a_fault *fault)
+{
+    struct call *c = arg;
+    struct call_answer answer = {.result = call_task_result(task)};
+
+    (void)fault; /* none: a wait ends with the task as it is */
+    c->early_end = NULL;
+    if (!a2a_state_is_terminal(task->state)) /* the gateway stops */
+        return;
+    call_tell(c, &answer);
+}
+
+/* A message for a known task, whose caller would wait at the agent. */
+static void watch_for_end(struct call *c, struct task *task)
+{
+    if (task && c->request.wait != A2A_WAIT_NOT)
+        c->early_end =
+            follow_wait_start(c->calls->follow, task, WATCH_MS, false, on_end_before_answer, c);
 }
 
 static void on_reply(void *arg, const struct a2a_reply *reply, const struct a2a_fault *fault)
 {
     struct call *c = arg;
 
+    if (c->early_end)
+        follow_wait_cancel(c->early_end);
+    c->early_end = NULL;
+    c->spoken = reply ? reply->dialect : ask_version(c->ask);
+    c->has_added_context = ask_added_context(c->ask);
+    /* Without memory for it there is none: a hint, beside an answer that must be kept. */
+    c->extensions = arena_str(&c->arena, ask_extensions(c->ask));
     c->ask = NULL;
     c->reply = reply;
     if (fault)
@@ -96,33 +179,58 @@ static void on_reply(void *arg, const struct a2a_reply *reply, const struct a2a_
 
 enum call_flow send_ask(struct call *c)
 {
-    int err;
+    struct task *task = c->task ? task_ref(c->task) : NULL;
+    enum call_flow flow;
 
+    settle_context(c);
     call_set_task(c, NULL);
-    err = dispatch_send(c->calls->dispatch, c->agent, &c->request, on_reply, c, &c->ask);
-    if (err == ERR_FULL)
-        return call_fail(
-            c, A2A_ERROR_AGENT_OVERLOADED,
-            "agent %.*s already has all the calls in flight it may have; try again",
-            STR_ARG(c->agent_id));
-    if (err)
-        return call_fail(c, A2A_ERROR_INTERNAL, "the request could not be sent: %s",
-                         err_text(err));
-    return CALL_WAIT;
+    flow = call_ask(c, on_reply);
+    if (flow == CALL_WAIT)
+        watch_for_end(c, task);
+    task_unref(task);
+    return flow;
 }
 
 enum call_flow send_heard(struct call *c)
 {
-    if (c->reply->kind == A2A_REPLY_ERROR) {
-        struct a2a_fault fault;
-
-        a2a_fault_set(&fault, A2A_ERROR_INTERNAL, "the agent answered with error %lld",
-                      (long long)c->reply->error_code);
-        fault.agent_error = c->reply->object;
-        return call_fail_with(c, &fault);
-    }
+    if (c->reply->kind == A2A_REPLY_ERROR)
+        return call_fail_as_agent(c);
     if (c->reply->kind == A2A_REPLY_MESSAGE)
         return call_succeed(c);
-    c->step = CALL_APPEND;
-    return CALL_GO;
+    return call_go(c, CALL_APPEND);
+}
+
+/* --- waiting for the end -------------------------------------------------------------------------- */
+
+static void on_end(void *arg, struct task *task, const struct a2a_fault *fault)
+{
+    struct call *c = arg;
+
+    (void)fault; /* none: a wait ends with the task as it is */
+    c->wait = NULL;
+    list_remove(&c->wait_link);
+    call_set_task(c, task);
+    call_succeed(c);
+    call_step(c);
+}
+
+enum call_flow send_wait(struct call *c)
+{
+    c->wait = follow_wait_start(c->calls->follow, c->task, c->calls->config.send_wait_ms, true,
+                                on_end, c);
+    list_append(&c->calls->waiting, &c->wait_link);
+    return CALL_WAIT;
+}
+
+void call_stop_waiting(struct call *c)
+{
+    struct task *task = store_task_peek(c->calls->store, c->task->agent, c->task->id);
+
+    follow_wait_cancel(c->wait);
+    c->wait = NULL;
+    list_remove(&c->wait_link);
+    if (task)
+        call_set_task(c, task);
+    call_succeed(c);
+    call_step(c);
 }

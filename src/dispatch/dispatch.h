@@ -3,7 +3,7 @@
  * Which agent, and may it go now: the registry of agents, the places each of them offers, and one JSON-RPC
  * operation with an agent from lease to understood answer.
  *
- * Agents have a source (file, env, demo; later api). A reload adds, changes and removes only agents of its
+ * Agents have a source (file, env, demo, api). A reload adds, changes and removes only agents of its
  * own source. A removed agent takes no new calls; calls in flight finish, because they hold a reference.
  *
  * Invariants
@@ -27,18 +27,48 @@
 
 struct dispatch;
 
-/* --- agents as configured (agents_file.c) ----------------------------------------------------- */
+/* --- agents as configured (agents_file.c, agents_json.c) -------------------------------------- */
+
+/* A header sent with every request to the agent. */
+struct agent_header {
+    struct str name; /* ends in NUL */
+    struct str value;
+};
+
+#define AGENT_HEADERS_MAX 16
+#define AGENT_FORWARDS_MAX 16
 
 struct agent_spec {
     struct agent_spec *next;
-    struct str id;     /* [A-Za-z0-9._-]{1,64} */
-    struct str url;    /* http://... endpoint */
-    struct str bearer; /* absent: none */
-    enum a2a_version version;
+    struct str id;  /* [A-Za-z0-9._-]{1,64} */
+    struct str url; /* http(s)://..., a base or an endpoint; the card says which */
+    /* where JSON-RPC is spoken whatever the card says; absent: card, else url */
+    struct str endpoint;
+    struct str card_url; /* where the card is; absent: below url, then at the host's root */
+    struct str card;     /* a card (JSON text) shown until one is fetched; absent: none */
+    struct str bearer;   /* absent: none */
+    struct agent_header headers[AGENT_HEADERS_MAX];
+    size_t n_headers;
+    /* names of callers' headers that go to the agent (forwardHeaders); each ends in NUL */
+    struct str forwards[AGENT_FORWARDS_MAX];
+    size_t n_forwards;
+    /* for https; absent: the system's CAs, no client certificate */
+    struct str ca_file, cert_file, key_file;
+    /* expected in the certificate instead of the URL's host; absent */
+    struct str server_name;
+    /* protocolVersion is given; else the card says it */
+    bool has_version;
+    enum a2a_version version;     /* valid if has_version */
+    bool follow_card_host;        /* the card may name another host than url */
+    enum a2a_card_form card_form; /* what callers without A2A-Version get */
+    bool has_card_form;           /* given: they get it with any A2A-Version */
     unsigned max_in_flight;
     uint64_t timeout_ms;
     unsigned line; /* in the file; 0 if not from one */
 };
+
+/* Whether two URLs have the same scheme, host and port: what is secret to one may be sent to the other. */
+bool route_is_same_host(struct str a, struct str b);
 
 struct agent_defaults {
     unsigned max_in_flight; /* AGENT_MAX_IN_FLIGHT */
@@ -55,14 +85,30 @@ struct agents_fault {
  * lie in `arena`. */
 MUST_CHECK int agents_file_read(struct str text, const struct agent_defaults *defaults,
                                 const char *(*env)(const char *name), struct arena *arena,
-                                struct agent_spec **out, struct agents_fault *fault);
+                                struct agent_spec **out, struct str *default_agent,
+                                struct agents_fault *fault);
+
+/* Reads one agent as JSON, the same keys as in the file plus `id` (or `name`), accepted by json_scan():
+ * the form of agents.upsert and of the store. ERR_INVALID with a sentence. */
+MUST_CHECK int agent_spec_read(struct str json, const struct agent_defaults *defaults,
+                               struct arena *arena, struct agent_spec *out, char why[200]);
+/* Writes it in that form, for the store: with credentials. agent_spec_read() gives the same spec back. */
+void agent_spec_write(struct buf *out, const struct agent_spec *spec);
 
 /* Whether `id` may name an agent. */
 bool agent_id_is_valid(struct str id);
 
 /* --- the registry ----------------------------------------------------------------------------- */
 
-struct dispatch *dispatch_new(struct loop *loop, struct egress *egress);
+struct dispatch_config {
+    /* HTTP_CARD_TIMEOUT: one fetch; 0: cards are never fetched (tests of other folders) */
+    uint64_t card_timeout_ms;
+    /* AGENT_CARD_TTL: an older card is fetched again when it is asked for */
+    uint64_t card_ttl_ms;
+};
+
+struct dispatch *dispatch_new(struct loop *loop, struct egress *egress,
+                              const struct dispatch_config *config);
 /* Nothing may be in flight, and nobody else may hold an agent when the turn ends. */
 void dispatch_free(struct dispatch *d);
 
@@ -75,7 +121,23 @@ struct dispatch_change {
 void dispatch_put(struct dispatch *d, const char *source, const struct agent_spec *specs,
                   struct dispatch_change *change);
 
-/* A counted agent; immutable but for its counters. */
+/* Whether dispatch_upsert() would take the spec now, its files included; changes nothing. Errors as there. */
+MUST_CHECK int dispatch_may_upsert(struct dispatch *d, const struct agent_spec *spec,
+                                   const char **why);
+/* Adds or changes one agent of source "api", at once. ERR_CONFLICT with *why (literal) if another source
+ * has the id, ERR_INVALID if its URL cannot be called or its keys contradict each other. */
+MUST_CHECK int dispatch_upsert(struct dispatch *d, const struct agent_spec *spec,
+                               const char **why);
+/* Removes one of source "api". ERR_ABSENT: there is none; ERR_CONFLICT: another source has it. */
+MUST_CHECK int dispatch_remove(struct dispatch *d, struct str id);
+
+/* The agent whose card stands at the root: default_agent of the file, else id `default`, else the only
+ * one; NULL. An absent id clears the file's choice. */
+void dispatch_set_default(struct dispatch *d, struct str id);
+struct agent *dispatch_default(struct dispatch *d);
+
+/* A counted agent; immutable but for its counters. A reload or a card that says something new about where
+ * and in which version it is called makes a new version of the agent, calls in flight keep theirs. */
 struct agent;
 
 /* borrowed until the turn ends, NULL if none */
@@ -84,11 +146,18 @@ struct agent *agent_ref(struct agent *a);
 void agent_unref(struct agent *a);
 
 struct agent_view {
-    struct str id, url; /* url without credentials */
+    struct str id, url;  /* url without credentials */
+    struct str endpoint; /* where JSON-RPC calls go now */
     const char *source;
     enum a2a_version version;
+    const char *version_from; /* "protocolVersion", "card" or "default": who said so */
+    bool has_bearer;
     unsigned in_flight, max_in_flight;
     uint64_t calls, failures;
+    uint64_t last_failure_at_ms;        /* Unix time; 0: never */
+    const struct agent_spec *spec;      /* as configured; borrowed like the agent */
+    struct str card_name, card_version; /* of the card known now; absent: none */
+    const char *card_why; /* what is wrong with the card, a sentence; "" when all is well */
 };
 void agent_view(const struct agent *a, struct agent_view *out);
 enum a2a_version agent_version(const struct agent *a);
@@ -97,6 +166,61 @@ struct str agent_id(const struct agent *a);
 /* Walks all agents in order of id. Start with *at = 0. */
 struct agent *dispatch_next(struct dispatch *d, size_t *at);
 size_t dispatch_count(const struct dispatch *d);
+
+/* --- cards (card.c) --------------------------------------------------------------------------- */
+
+/* What is known of an agent's card. Borrowed during the call. */
+struct agent_card {
+    /* the agent's bytes, also when a refresh found none (agent_view's card_why then says so); absent: no card
+     * is known */
+    struct str doc;
+    struct str url;          /* where it came from; absent: from the configuration */
+    uint64_t age_ms;         /* since it was fetched or confirmed */
+    enum a2a_card_form form; /* spec's */
+    bool has_form;
+    /* doc absent: why (AGENT_UNREACHABLE, AGENT_TIMEOUT, AGENT_FAILED, INVALID_AGENT_RESPONSE) */
+    struct a2a_fault fault;
+    int status; /* doc absent and the agent answered: its HTTP status */
+};
+typedef void (*dispatch_card_fn)(void *arg, const struct agent_card *card);
+
+/* Gives the card: the known one, also an old one (it is then fetched anew behind the scenes), or the one
+ * that is being fetched when it has come. `refresh`: always fetches. The callback comes once, never from
+ * inside. */
+MUST_CHECK int dispatch_card(struct dispatch *d, struct agent *a, bool refresh,
+                             dispatch_card_fn fn, void *arg);
+
+/* Tries an agent that need not be registered: fetches its card, works out endpoint and version, and asks
+ * for a task that cannot exist. A spec that cannot be called at all is a finding, too. */
+struct agent_finding {
+    enum { FINDING_OK, FINDING_WARNING, FINDING_ERROR } grade;
+    char what[320]; /* "card: http://...: HTTP 404", "endpoint: ... (from the card)", ... */
+};
+struct agent_check {
+    const struct agent_finding *findings;
+    size_t n;
+    bool is_usable;
+    struct str card, endpoint; /* URLs; absent: none */
+    enum a2a_version version;
+};
+typedef void (*dispatch_check_fn)(void *arg, const struct agent_check *check);
+MUST_CHECK int dispatch_check_agent(struct dispatch *d, const struct agent_spec *spec,
+                                    dispatch_check_fn fn, void *arg);
+
+/* --- callers' headers (headers.c) ------------------------------------------------------------- */
+
+/* Whether it is one of the names of A2A-Extensions; of traceparent and tracestate. They go to every agent. */
+bool header_is_extensions(struct str name);
+bool header_is_trace(struct str name);
+
+/* Why callers' headers of that name go to no agent, literal; NULL: they may. */
+const char *header_unforwardable(struct str name);
+
+/* Appends what all lines of A2A-Extensions, under either name, say: one list. Nothing if there are none. */
+void header_join_extensions(struct buf *out, const struct http_header *headers, size_t n);
+
+/* The names of the other headers of callers that go to this agent. Borrowed like the agent; each ends in NUL. */
+const struct str *agent_forwards(const struct agent *a, size_t *n);
 
 /* --- asking ----------------------------------------------------------------------------------- */
 
@@ -107,12 +231,46 @@ typedef void (*dispatch_fn)(void *arg, const struct a2a_reply *reply,
 
 struct ask;
 
-/* Takes a place, writes the request, reads the answer. ERR_FULL: no place is free. The request's views are
- * borrowed during this call only. */
+/* Header lines that a caller's request may bring along, besides A2A-Extensions. */
+#define DISPATCH_HEADERS_MAX 32
+
+/* What goes with a caller's request: what the gateway does to a message's contextId (see struct a2a_upstream),
+ * and what of his headers the agent gets. All borrowed until the callback. */
+struct dispatch_context {
+    /* for agents of the other version that are to be given one; absent: none */
+    struct str add;
+    bool drop;
+    struct str
+        extensions; /* of A2A-Extensions, whatever the agent's version calls it; absent: none */
+    /* at most DISPATCH_HEADERS_MAX; NULL: none. Values satisfy http_is_header_value(). */
+    const struct egress_header *headers;
+    size_t n_headers;
+};
+
+/* Of a running ask, or inside its callback: the version in which the agent is (being) asked. */
+enum a2a_version ask_version(const struct ask *ask);
+/* Likewise: whether its message carries the `add` of its dispatch_context. */
+bool ask_added_context(const struct ask *ask);
+/* Inside its callback: the extensions that the agent says it has activated, a header's value; absent: none. */
+struct str ask_extensions(const struct ask *ask);
+
+/* Says a caller's request, SendMessage or CancelTask. Takes a place, writes it in the agent's version, reads the
+ * answer. While an agent's first card
+ * is being fetched and its endpoint or version hang on it, the request waits for it. An agent that answers
+ * that it does not speak the version or method (-32009, -32601; HTTP 404 or 405 without a JSON-RPC answer)
+ * has not acted: its card is refreshed, and if it says something new the request is sent once more.
+ * ERR_FULL: no place is free; ERR_INVALID with *why (literal): the request cannot be said in the agent's
+ * version (when that turns out only after the card came, it is a fault). The request's views are borrowed
+ * until the callback. */
 MUST_CHECK int dispatch_send(struct dispatch *d, struct agent *a,
-                             const struct a2a_request *request, dispatch_fn fn, void *arg,
-                             struct ask **out);
+                             const struct a2a_request *request,
+                             const struct dispatch_context *context, dispatch_fn fn, void *arg,
+                             struct ask **out, const char **why);
+/* GetTask and CancelTask as the gateway's own wish. For cancel, `request` (NULL: none) brings metadata. */
 MUST_CHECK int dispatch_get(struct dispatch *d, struct agent *a, struct str task_id,
                             dispatch_fn fn, void *arg, struct ask **out);
+MUST_CHECK int dispatch_cancel(struct dispatch *d, struct agent *a, struct str task_id,
+                               const struct a2a_request *request, dispatch_fn fn, void *arg,
+                               struct ask **out);
 
 #endif

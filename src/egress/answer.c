@@ -116,7 +116,14 @@ static void on_eof(struct lane *l)
     struct egress_request *r = l->request;
 
     if (!http_parser_finish(l->parser) && r->is_whole) {
-        finish(l, false);
+        if (!conn_is_cut(l->conn)) {
+            finish(l, false);
+            return;
+        }
+        REQUEST_WHY(
+            r, "may have been cut off in the middle of its answer: neither a length nor TLS "
+               "says where it ends");
+        request_fail(r, ERR_SYNTAX);
         return;
     }
     REQUEST_WHY(r, r->has_bytes ? "closed the connection in the middle of its answer"
@@ -164,13 +171,17 @@ static void on_close(struct conn *c, int err, const char *why, void *arg)
     struct egress_request *r = l->request;
 
     (void)c;
-    (void)err;
     if (!r) {
         lane_close(l);
         return;
     }
     if (r->state == REQUEST_CONNECTING) {
-        request_on_refused(r, why);
+        request_on_refused(r, err == ERR_TLS ? ERR_TLS : ERR_CONNECT, why);
+        return;
+    }
+    if (err == ERR_TLS) { /* TLS 1.3: what he thinks of our certificate comes this late */
+        REQUEST_WHY(r, "could not connect to %s: %s", r->host->label, why);
+        request_fail(r, ERR_TLS);
         return;
     }
     REQUEST_WHY(r,

@@ -7,13 +7,19 @@
  * out to be dead before one byte of ours was handed to the kernel another one is taken; after that a failure
  * is the request's, because the other side may have seen it.
  *
- * Every request carries Host, User-Agent and Accept: application/json; what else it says comes from the
- * endpoint and the call. Redirects are not followed, https is not spoken yet.
+ * Every request carries Host, User-Agent and Accept (the call's, else the endpoint's, else
+ * application/json); what else it says comes from the endpoint and the call. Redirects are not followed.
+ *
+ * https: OpenSSL, TLS 1.2 or newer, SNI, and a certificate that must hold: chain up to a CA that is trusted,
+ * name or address of the URL's host, time. There is no way to switch that off. What fails is said:
+ * "certificate has expired (on ...)", "certificate is for a.example, not for b.example", "self-signed
+ * certificate; give its CA as caFile".
  *
  * Invariants
  *   1. Of a request that was started the callback comes exactly once, or never after egress_cancel(); it
  *      never comes from inside egress_start().
- *   2. was_sent is false only if the kernel took no byte of the request.
+ *   2. was_sent is false only if the kernel took no byte of the request, or the peer ended the TLS handshake
+ *      without looking at what came behind it.
  *   3. A connection carries one request at a time, and goes back to its pool only after a whole answer with
  *      nothing behind it.
  */
@@ -34,7 +40,8 @@ struct egress_request;
 struct egress_config {
     unsigned pool_per_host;   /* idle connections kept for each host and port */
     uint64_t idle_timeout_ms; /* an idle pooled connection is closed after this */
-    /* a request marked `once` uses no connection idle for longer (4 s) */
+    /* No request uses a connection idle for longer (4 s): the peer may be closing it, and once written a request
+     * is not repeated. Such a connection is not kept either, so the smaller of both counts. */
     uint64_t reuse_within_ms;
 };
 
@@ -49,17 +56,31 @@ struct egress_header {
     struct str value;
 };
 
-/* Whether a URL can be called. ERR_UNSUPPORTED for https, ERR_LIMIT, ERR_SYNTAX or ERR_INVALID otherwise,
+/* How https is spoken with an endpoint. File names are read once for all endpoints that share them, and
+ * again when they have changed. */
+struct egress_tls {
+    /* PEM; absent: the system's CAs (SSL_CERT_FILE and SSL_CERT_DIR are honoured) */
+    struct str ca_file;
+    struct str cert_file; /* PEM chain shown to the peer; absent: none */
+    struct str key_file;  /* PEM; absent: in cert_file */
+    /* expected in the certificate and sent as SNI; absent: the URL's host */
+    struct str server_name;
+};
+
+/* Whether a URL can be called. ERR_LIMIT, ERR_SYNTAX or ERR_INVALID otherwise,
  * with *why a literal sentence. */
 MUST_CHECK int egress_url_check(struct str url, const char **why);
 
 /* A URL and the headers of every request to it, checked and written down once, so that a call costs no
- * parsing. Header values must have been validated (http_is_header_value). Errors as egress_url_check(). */
+ * parsing. Header values must have been validated (http_is_header_value). Errors as egress_url_check(), and
+ * ERR_INVALID for files or settings of TLS that cannot be used, or that come with http://. `tls` may be NULL;
+ * *why is a literal, or lives in `e` until the next refusal. */
 struct egress_endpoint;
 
 MUST_CHECK int egress_endpoint_new(struct egress *e, struct str url,
                                    const struct egress_header *headers, size_t n_headers,
-                                   struct egress_endpoint **out, const char **why);
+                                   const struct egress_tls *tls, struct egress_endpoint **out,
+                                   const char **why);
 /* May be freed, before or after its egress, while requests to it are under way. Accepts NULL. */
 void egress_endpoint_free(struct egress_endpoint *p);
 
@@ -70,13 +91,13 @@ struct egress_call {
     const char *verb; /* "POST" */
     /* Where to. NULL: to `url`, which costs parsing it. */
     const struct egress_endpoint *endpoint;
-    struct str url;                      /* http://...; validated when it entered the house */
+    struct str url;               /* http(s)://...; validated when it entered the house */
+    const struct egress_tls *tls; /* with url; NULL: defaults */
     const struct egress_header *headers; /* besides the endpoint's */
     size_t n_headers;
     const struct str
         *parts;      /* the body; copied as far as the kernel does not take it at once */
     size_t n_parts;  /* at most EGRESS_PARTS_MAX */
-    bool once;       /* must never be seen twice: avoid connections that may be dying */
     size_t max_body; /* of the answer */
     uint64_t connect_timeout_ms;
     uint64_t timeout_ms; /* total, from start to the last byte of the answer */
@@ -86,6 +107,9 @@ struct egress_answer {
     /* 0: an HTTP answer was received whole. Otherwise
      *   ERR_RESOLVE   the name has no address
      *   ERR_CONNECT   no address took the connection, or not in time
+     *   ERR_TLS       the peer could not prove who it is, or TLS failed; nothing of the request was sent.
+     *                 Or the peer does not like our certificate, which with TLS 1.3 it may say only after
+     *                 the request has left; it has not looked at it then, and was_sent is false
      *   ERR_CLOSED    the connection ended without a byte of an answer
      *   ERR_SYNTAX    the answer is not HTTP, or was cut short
      *   ERR_LIMIT     the answer is larger than allowed
@@ -96,7 +120,7 @@ struct egress_answer {
     /* For err != 0, words that go on from the peer's name: "could not connect to 127.0.0.1:4001: connection
      * refused", "sent no answer within 600000 ms", ... */
     const char *why;
-    /* err != 0: bytes of the request were handed to the kernel; the peer may have acted on it */
+    /* err != 0: the peer may have acted on the request, bytes of which were handed to the kernel */
     bool was_sent;
     int status;
     const struct http_head *head;
@@ -106,7 +130,7 @@ struct egress_answer {
 /* The answer and all it points at are borrowed during the call. */
 typedef void (*egress_fn)(void *arg, const struct egress_answer *answer);
 
-/* Starts a request. Error return (bad URL, https for now, no memory): no callback. */
+/* Starts a request. Error return (bad URL, TLS files unusable, no memory): no callback. */
 MUST_CHECK int egress_start(struct egress *e, const struct egress_call *call, egress_fn fn,
                             void *arg, struct egress_request **out);
 

@@ -7,9 +7,15 @@
  *     answer.c    the bytes a connection brings, until they are a whole answer
  *     pool.c      hosts and their lanes (a lane is one connection with its parser)
  *     resolve.c   the addresses of a host
+ *     identity.c  who we are and whom we trust with https: files, read once, looked at again
  *
- *     egress --> host (one per name and port, counted) --> lanes: busy (one request each) and idle
- *                                                      --> requests waiting for an address
+ *     egress --> host (counted) --> lanes: busy (one request each) and idle
+ *            |         |        --> requests waiting for an address
+ *            |         v
+ *            +----> identity (one per set of files, counted)
+ *
+ * There is one host for each name, port, and, with https, identity and expected name: who shares a host
+ * shares its connections.
  */
 #ifndef EGRESS_EGRESS_INT_H
 #define EGRESS_EGRESS_INT_H
@@ -32,13 +38,43 @@
 struct egress {
     struct loop *loop; /* borrowed: outlives this */
     struct egress_config config;
-    struct map hosts;     /* label -> struct host, not counted: a host removes itself */
-    struct list requests; /* all that run: egress_request.link */
+    struct map hosts;      /* key -> struct host, not counted: a host removes itself */
+    struct map identities; /* key -> struct identity, not counted either */
+    uint64_t n_identities; /* ever made: their numbers */
+    struct list requests;  /* all that run: egress_request.link */
     /* where request heads are written; valid inside egress_start() only */
     struct buf head;
     unsigned n_idle, n_busy; /* lanes */
     uint64_t n_opened, n_requests;
+    char why[TLS_WHY]; /* the sentence of the last refusal that was no literal */
 };
+
+/* --- identity.c --------------------------------------------------------------------------------- */
+
+/* The files of one kind of TLS, and what was read from them last. */
+struct identity {
+    unsigned n_refs;
+    struct egress *egress;       /* borrowed; NULL once it was freed */
+    struct loop *loop;           /* borrowed */
+    uint64_t number;             /* never used again within this egress */
+    char *key;                   /* owned; the three names, each behind a line end */
+    char *ca, *cert, *pem;       /* owned; names of files, NULL: none */
+    struct tls_context *context; /* counted */
+    uint64_t look_at_ms;         /* when the files may be looked at again */
+    int err;                     /* the files have changed and cannot be used ... */
+    char doubt[TLS_WHY];         /* ... for this reason; "" otherwise */
+};
+
+/* The identity of these files, made if there is none; one reference is the caller's. The files are looked
+ * at: they must be usable now. ERR_INVALID, ERR_LIMIT or ERR_NOMEM, with *why, which lives in `e`. */
+MUST_CHECK int identity_get(struct egress *e, const struct egress_tls *tls,
+                            struct identity **out, const char **why);
+struct identity *identity_ref(struct identity *i);
+void identity_unref(struct identity *i); /* accepts NULL */
+
+/* What is in force, borrowed until the next call. Files are looked at once a second at most; if they have
+ * changed and cannot be used, what was read before stays. */
+struct tls_context *identity_context(struct identity *i);
 
 /* --- pool.c: hosts ------------------------------------------------------------------------------ */
 
@@ -48,14 +84,31 @@ union address {
     struct sockaddr_in6 v6;
 };
 
+/* What a host is known by. */
+struct host_spec {
+    struct str name; /* has passed url_parse() */
+    bool is_ipv6;
+    uint16_t port;
+    struct identity *identity; /* NULL: no TLS */
+    struct str server_name;    /* expected with TLS; never absent then */
+};
+
 struct host {
     struct grave grave;    /* n_pending counts the look-up under way */
     struct egress *egress; /* borrowed; NULL once it was freed */
     struct loop *loop;     /* borrowed */
     unsigned n_refs;       /* endpoints, requests and lanes */
-    char *label;           /* owned; "host:port": the map's key, and its name in sentences */
+    char *key;             /* owned; the map's */
+    char *label;           /* owned; "host:port": its name in sentences */
     char *name;            /* owned; what is resolved */
     uint16_t port;
+
+    /* https; NULL and 0 otherwise */
+    struct identity *identity;   /* counted */
+    char *server_name;           /* owned; what the certificate must be for */
+    struct tls_context *context; /* counted; of the connections made last */
+    struct tls_memory memory;    /* of handshakes with `context` */
+    unsigned generation;         /* how often the context has changed */
 
     struct list idle; /* lane.link; the one used last is first */
     struct list busy; /* lane.link; connecting ones too */
@@ -70,9 +123,8 @@ struct host {
     struct list waiting; /* egress_request.wait: they want addresses */
 };
 
-/* A host of that name, made if there is none; one reference is the caller's. `name` has passed url_parse().
- * */
-struct host *host_get(struct egress *e, struct str name, bool is_ipv6, uint16_t port);
+/* The host that fits, made if there is none; one reference is the caller's. NULL: no memory. */
+struct host *host_get(struct egress *e, const struct host_spec *spec);
 struct host *host_ref(struct host *h);
 void host_unref(struct host *h); /* accepts NULL */
 
@@ -90,12 +142,16 @@ struct lane {
     struct http_parser *parser;
     struct egress_request *request; /* borrowed; NULL exactly while idle or closed */
     struct timer idle_timer;        /* may fire while busy: then it means nothing */
+    unsigned generation; /* the host's when it was opened; another one is used no more */
     uint64_t idle_since_ms;
 };
 
 /* The idle lane used last; for a request that must not be seen twice only if it was used recently. Busy with
  * `r` afterwards. NULL: none. */
-struct lane *lane_take(struct host *h, struct egress_request *r, bool once);
+struct lane *lane_take(struct host *h, struct egress_request *r);
+
+/* Closes all idle lanes; the caller holds the host. */
+void host_close_idle(struct host *h);
 
 /* Starts a connection for `r`, told to lane_events. */
 MUST_CHECK int lane_open(struct host *h, struct egress_request *r, const struct sockaddr *to,
@@ -148,7 +204,7 @@ enum request_state {
 };
 
 #define REQUEST_MAGIC 0x4e9e0002u
-#define WHY_MAX 384 /* a host name has up to 253 bytes */
+#define WHY_MAX (TLS_WHY + 320) /* a host name has up to 253 bytes */
 
 struct egress_request {
     unsigned magic;
@@ -163,8 +219,9 @@ struct egress_request {
     egress_fn fn;
     void *arg;
 
-    struct buf out; /* the request, until it was given to a connection */
-    size_t n_out;   /* its bytes */
+    struct buf out;        /* the request, until it was given to a connection */
+    size_t n_out;          /* its bytes */
+    uint64_t taken_before; /* WAITING: conn_taken() before the request was written */
     bool was_sent;
     unsigned n_tried;                   /* addresses tried */
     unsigned first_address, address_at; /* indices: where it began, the one under way */
@@ -174,7 +231,7 @@ struct egress_request {
     struct timer connect_timer; /* RESOLVING: for all; CONNECTING: for this address */
     struct timer total_timer;
     struct deferred doom;
-    int err; /* what request_fail() was told */
+    int err; /* what request_fail() was told; before that, why the last address was refused */
 
     /* the answer so far (answer.c) */
     size_t max_body;
@@ -196,8 +253,8 @@ MUST_CHECK int request_start(struct egress *e, struct host *h, const struct egre
 /* err: ERR_RESOLVE, r->why is set */
 void request_on_addresses(struct egress_request *r, int err);
 void request_on_open(struct egress_request *r);
-/* The connection could not be made: on to the next address. */
-void request_on_refused(struct egress_request *r, const char *why);
+/* The connection could not be made (ERR_CONNECT, ERR_TLS): on to the next address. */
+void request_on_refused(struct egress_request *r, int err, const char *why);
 
 /* Ends it with r->why as the reason. */
 void request_fail(struct egress_request *r, int err);

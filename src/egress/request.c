@@ -104,8 +104,12 @@ void request_succeed(struct egress_request *r, struct str body)
 void request_fail(struct egress_request *r, int err)
 {
     r->err = err;
+    if (err ==
+        ERR_TLS) /* he refused us: what left lies behind a handshake that was never finished */
+        r->was_sent = false;
     /* What the connection could not place at first may have left since. */
-    if (r->state == REQUEST_WAITING && r->lane && conn_backlog(r->lane->conn) < r->n_out)
+    else if (r->state == REQUEST_WAITING && r->lane &&
+             conn_taken(r->lane->conn) > r->taken_before)
         r->was_sent = true;
     if (r->is_starting) {
         lane_close(r->lane);
@@ -145,6 +149,7 @@ static int hand_over(struct egress_request *r, struct lane *l, const struct str 
     int err;
 
     r->lane = l;
+    r->taken_before = conn_taken(l->conn);
     err = conn_write(l->conn, parts, n_parts);
     if (err && err != ERR_AGAIN) {
         /* with ERR_NOMEM nobody knows; this is the careful answer */
@@ -154,7 +159,7 @@ static int hand_over(struct egress_request *r, struct lane *l, const struct str 
     }
     CRASH_POINT(ask_written);
     r->state = REQUEST_WAITING;
-    r->was_sent = conn_backlog(l->conn) < r->n_out;
+    r->was_sent = conn_taken(l->conn) > r->taken_before;
     timer_stop(r->egress->loop, &r->connect_timer);
     if (r->is_bodiless)
         http_parser_expect_no_body(l->parser, true);
@@ -216,14 +221,16 @@ static void connect_next(struct egress_request *r)
             timer_start(r->egress->loop, &r->connect_timer, connect_left(r) / n_left);
             return;
         }
+        r->err = ERR_CONNECT;
         REQUEST_WHY(r, "could not connect to %s: %s", h->label, err_text(err));
     }
     host_doubt(h);
-    request_fail(r, ERR_CONNECT);
+    request_fail(r, r->err);
 }
 
-void request_on_refused(struct egress_request *r, const char *why)
+void request_on_refused(struct egress_request *r, int err, const char *why)
 {
+    r->err = err;
     REQUEST_WHY(r, "could not connect to %s: %s", r->host->label, why);
     lane_close(r->lane);
     connect_next(r);
@@ -270,7 +277,10 @@ static void on_connect_timeout(struct timer *t, void *arg)
         return;
     }
     BUG_ON(r->state != REQUEST_CONNECTING);
-    REQUEST_WHY(r, "could not connect to %s: no answer within %llu ms", r->host->label,
+    r->err = ERR_CONNECT;
+    REQUEST_WHY(r, "could not connect to %s: %s within %llu ms", r->host->label,
+                conn_is_shaking(r->lane->conn) ? "TLS: the handshake was not finished"
+                                               : "no answer",
                 (unsigned long long)r->connect_ms);
     lane_close(r->lane);
     connect_next(r);
@@ -290,13 +300,12 @@ static void on_total_timeout(struct timer *t, void *arg)
 /* --- starting ----------------------------------------------------------------------------------- */
 
 /* Gives it to an idle lane. False: there is no live one. */
-static bool reuse_lane(struct egress_request *r, bool once, const struct str *parts,
-                       size_t n_parts)
+static bool reuse_lane(struct egress_request *r, const struct str *parts, size_t n_parts)
 {
     struct lane *l;
     int err = ERR_CLOSED;
 
-    while (err == ERR_CLOSED && (l = lane_take(r->host, r, once)))
+    while (err == ERR_CLOSED && (l = lane_take(r->host, r)))
         err = hand_over(r, l, parts, n_parts);
     if (err == ERR_CLOSED)
         return false;
@@ -327,7 +336,7 @@ int request_start(struct egress *e, struct host *h, const struct egress_call *ca
     e->n_requests++;
     r->is_starting = true;
     timer_start(e->loop, &r->total_timer, call->timeout_ms);
-    if (!reuse_lane(r, call->once, parts, n_parts)) {
+    if (!reuse_lane(r, parts, n_parts)) {
         err = keep_parts(r, parts, n_parts);
         if (!err)
             connect_first(r);

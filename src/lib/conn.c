@@ -3,12 +3,16 @@
  * A connection on uv_tcp_t.
  *
  *     CONNECTING --on_connected--> OPEN --conn_close_gently--> LINGERING
- *         |                          |                             |
- *         +---------- fail ----------+---> DYING --on_closed--+    | peer finished, deadline, any error
- *         |                          |                        v    v
- *         +------- conn_close -------+----------------------> GONE (buried)
+ *         |  |                       ^ |                           |
+ *         |  +--TLS--> SHAKING --shake |                           |
+ *         |               |            |                           |
+ *         +----- fail ----+------------+---> DYING --on_closed-+   | peer finished, deadline, any error
+ *         |               |            |                       v   v
+ *         +- conn_close --+------------+---------------------> GONE (buried)
  *
- *   CONNECTING  `req` is the connect request; writes are collected in `out`
+ *   CONNECTING  `req` is the connect request; writes are collected in `out`, or in `early` with TLS
+ *   SHAKING     reading even if paused, leaving even if corked, for what moves is TLS's own; writes are
+ *               collected in `early`
  *   OPEN        reading unless paused or at EOF; bytes leave
  *   LINGERING   nobody is told anything any more (`events` is silence); what comes in is dropped
  *   DYING       the handle is closing; on_close is owed and comes from on_closed(), never from inside a call
@@ -23,11 +27,15 @@
  * answered ERR_AGAIN is owed on_drain (`is_owed_drain`); it always comes from a flight's end, hence never
  * from inside conn_write() or conn_uncork().
  *
+ * TLS stands between the user and `out`: conn_write() seals into `out`, so what waits, corks and flies is
+ * sealed; deliver() opens all of one read at once and tells the user. TLS's own bytes (handshake, answers to
+ * key updates) go to `out` as well and leave by the same rules, bounded like the rest by CONN_OUT_MAX.
+ *
  * An idle connection owns nothing but this struct: no read buffer (the loop's is shared), no out buffer, no
- * write request. Ten thousand of them are 6 MB.
+ * write request. Ten thousand of them are 6 MB. (With TLS, OpenSSL keeps some 10 KB for each.)
  *
  * Deliberately absent: name look-up (addresses come numeric), timeouts (whoever waits for something knows how
- * long), TLS (LATER: when accept/ offers it, between this file and its users).
+ * long), TLS for accepted connections (LATER: when accept/ offers it).
  */
 #include "lib/conn.h"
 
@@ -58,11 +66,29 @@
 
 #define PEER_TEXT 56 /* "[", 45 characters of IPv6, "]:65535", NUL */
 
-enum conn_state { CONN_CONNECTING, CONN_OPEN, CONN_LINGERING, CONN_DYING, CONN_GONE };
+/* One read opened: what OpenSSL may have kept of an incomplete record, and all of the read buffer. Opened
+ * bytes are never more than sealed ones. */
+#define OPENED_MAX (LOOP_READ_BYTES + KB(32))
+
+enum conn_state {
+    CONN_CONNECTING,
+    CONN_SHAKING,
+    CONN_OPEN,
+    CONN_LINGERING,
+    CONN_DYING,
+    CONN_GONE
+};
 
 struct flight {
     uv_write_t req;
     struct str bytes; /* owned, from buf_take() */
+};
+
+/* What a connection with TLS has besides. */
+struct secure {
+    struct tls *tls;         /* owned; writes into the connection's `out` */
+    struct buf early;        /* written before the handshake was done */
+    struct deferred resumed; /* conn_resume() must not call back from inside */
 };
 
 struct conn {
@@ -75,6 +101,7 @@ struct conn {
     bool is_fin_sent : 1;  /* ... and has called back */
     bool is_owed_drain : 1;
     bool is_loopback : 1;
+    bool is_cut : 1; /* TLS: EOF without a goodbye */
     uint16_t n_corks;
     struct grave grave;               /* n_pending: the handle once closing, `req`, `flight` */
     struct loop *loop;                /* borrowed; outlives every connection */
@@ -82,6 +109,8 @@ struct conn {
     void *arg;                        /* borrowed: whoever listens */
     struct buf out;
     struct flight *flight; /* owned until on_written() */
+    struct secure *secure; /* owned; NULL: no TLS */
+    uint64_t n_taken;      /* bytes the kernel took, without the flight under way */
     struct timer deadline; /* LINGERING only */
     int err, uv_err;       /* DYING: what on_close will be told */
     union {
@@ -97,8 +126,13 @@ _Static_assert(sizeof(struct conn) < 600, "many thousands of these exist");
 static void on_uv_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
 static void on_connected(uv_connect_t *req, int status);
 static void on_closed(uv_handle_t *handle);
+static bool has_last_words(struct conn *c);
+static void read_on(struct conn *c);
+static void shake(struct conn *c);
+static void on_sealed(struct conn *c, const char *p, size_t n);
 static void flush(struct conn *c);
 static void settle(struct conn *c);
+static ssize_t try_write(struct conn *c, const struct str *parts, size_t n_parts);
 
 static struct conn *conn_of(void *data)
 {
@@ -116,7 +150,9 @@ static uv_stream_t *stream_of(struct conn *c)
 static void set_state(struct conn *c, enum conn_state to)
 {
     static const uint8_t may_go_to[] = {
-        [CONN_CONNECTING] = 1 << CONN_OPEN | 1 << CONN_DYING | 1 << CONN_GONE,
+        [CONN_CONNECTING] =
+            1 << CONN_SHAKING | 1 << CONN_OPEN | 1 << CONN_DYING | 1 << CONN_GONE,
+        [CONN_SHAKING] = 1 << CONN_OPEN | 1 << CONN_DYING | 1 << CONN_GONE,
         [CONN_OPEN] = 1 << CONN_LINGERING | 1 << CONN_DYING | 1 << CONN_GONE,
         [CONN_LINGERING] = 1 << CONN_GONE,
         [CONN_DYING] = 1 << CONN_GONE,
@@ -129,13 +165,19 @@ static void set_state(struct conn *c, enum conn_state to)
 
 static bool is_alive(const struct conn *c)
 {
-    return c->state == CONN_CONNECTING || c->state == CONN_OPEN;
+    return c->state == CONN_CONNECTING || c->state == CONN_SHAKING || c->state == CONN_OPEN;
 }
 
 /* Whether bytes may be moved: the socket is connected and not being closed. */
 static bool is_connected(const struct conn *c)
 {
-    return c->state == CONN_OPEN || c->state == CONN_LINGERING;
+    return c->state == CONN_SHAKING || c->state == CONN_OPEN || c->state == CONN_LINGERING;
+}
+
+/* Corks hold back what the user writes; a handshake is not his. */
+static bool is_corked(const struct conn *c)
+{
+    return c->n_corks > 0 && c->state != CONN_SHAKING;
 }
 
 /* --- birth ---------------------------------------------------------------------------------------- */
@@ -159,6 +201,11 @@ static void free_conn(struct grave *g)
     struct conn *c = CONTAINER_OF(g, struct conn, grave);
 
     BUG_ON(c->flight);
+    if (c->secure) {
+        tls_free(c->secure->tls);
+        buf_release(&c->secure->early);
+        mem_free(c->secure);
+    }
     buf_release(&c->out);
     c->magic = 0;
     mem_free(c);
@@ -218,8 +265,7 @@ int conn_connect(struct loop *l, const struct sockaddr *to, const struct conn_ev
         return ERR_INVALID;
     c = new_conn(l, ev, arg);
     if (uv_tcp_init_ex(loop_uv(l), &c->tcp, to->sa_family)) { /* no descriptor left */
-        buf_release(&c->out);
-        mem_free(c);
+        free_conn(&c->grave);
         return ERR_CONNECT;
     }
     set_options(c);
@@ -232,6 +278,30 @@ int conn_connect(struct loop *l, const struct sockaddr *to, const struct conn_ev
     c->grave.n_pending++;
     *out = c;
     return 0;
+}
+
+static void on_resumed(void *arg);
+
+int conn_connect_tls(struct loop *l, const struct sockaddr *to, const struct tls_peer *peer,
+                     const struct conn_events *ev, void *arg, struct conn **out)
+{
+    struct secure *secure;
+    struct conn *c;
+    int err = conn_connect(l, to, ev, arg, &c);
+
+    if (err)
+        return err;
+    secure = MEM_NEW(struct secure);
+    buf_init(&secure->early, CONN_OUT_MAX);
+    secure->resumed = (struct deferred){.fn = on_resumed, .arg = c};
+    list_init(&secure->resumed.link);
+    c->secure = secure;
+    err = tls_new(peer, &c->out, &secure->tls);
+    if (err)
+        conn_close(c);
+    else
+        *out = c;
+    return err;
 }
 
 int conn_accept(struct loop *l, uv_stream_t *listener, const struct conn_events *ev, void *arg,
@@ -269,6 +339,8 @@ void conn_set_events(struct conn *c, const struct conn_events *ev, void *arg)
 static void close_handle(struct conn *c)
 {
     timer_stop(c->loop, &c->deadline);
+    if (c->secure)
+        loop_undefer(&c->secure->resumed);
     c->grave.n_pending++;
     uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
@@ -287,35 +359,82 @@ static void fail(struct conn *c, int err, int uv_err)
     close_handle(c);
 }
 
+/* A peer who does not like our certificate says so and hangs up; with TLS 1.3 we are writing already and may
+ * meet the reset first. What he said stands in the socket still, and is worth more than "reset". */
+static bool has_last_words(struct conn *c)
+{
+    char sealed[KB(4)], opened[KB(4)];
+    struct tls *tls = c->secure->tls;
+    int err = ERR_AGAIN;
+    uv_os_fd_t fd;
+
+    if (tls_has_read(tls) || tls_has_input(tls) || uv_fileno((uv_handle_t *)&c->tcp, &fd))
+        return false;
+    for (int i = 0; i < 8 && err == ERR_AGAIN; i++) {
+        ssize_t n = recv(fd, sealed, sizeof sealed, MSG_DONTWAIT);
+        size_t n_opened;
+
+        if (n <= 0)
+            return false;
+        tls_feed(tls, sealed, (size_t)n);
+        err = tls_read(tls, opened, sizeof opened, &n_opened);
+    }
+    return err == ERR_TLS;
+}
+
 /* The same for an error of libuv while connected. */
 static void fail_uv(struct conn *c, int uv_err)
 {
     bool is_his = uv_err == UV_ECONNRESET || uv_err == UV_EPIPE || uv_err == UV_ENOTCONN;
 
+    if (is_his && c->state == CONN_SHAKING) {
+        tls_break(c->secure->tls, "reset the connection");
+        fail(c, ERR_TLS, 0);
+        return;
+    }
+    if (is_his && c->state == CONN_OPEN && c->secure && has_last_words(c)) {
+        fail(c, ERR_TLS, 0);
+        return;
+    }
     fail(c, uv_err == UV_ENOMEM ? ERR_NOMEM : is_his ? ERR_CLOSED : ERR_IO, uv_err);
 }
 
 static void on_closed(uv_handle_t *handle)
 {
     struct conn *c = conn_of(handle->data);
-    char why[96];
+    const char *tls_says;
+    char why[TLS_WHY];
 
     c->grave.n_pending--;
     if (c->state != CONN_DYING)
         return;
     set_state(c, CONN_GONE);
     loop_bury(c->loop, &c->grave, free_conn);
+    tls_says = c->secure ? tls_why(c->secure->tls) : "";
     if (c->uv_err)
         uv_strerror_r(c->uv_err, why, sizeof why);
+    else if (*tls_says)
+        snprintf(why, sizeof why, "%s", tls_says);
     else
         snprintf(why, sizeof why, "%s", err_text(c->err));
     c->events->on_close(c, c->err, why, c->arg);
+}
+
+/* A goodbye, if it can leave at once: servers log a connection without one as cut off. */
+static void say_goodbye(struct conn *c)
+{
+    if (c->state != CONN_OPEN || !c->secure || c->is_finishing || c->is_cut || c->out.n ||
+        c->flight)
+        return;
+    tls_finish(c->secure->tls);
+    (void)try_write(c, NULL, 0);
 }
 
 void conn_close(struct conn *c)
 {
     if (!c || c->state == CONN_GONE)
         return;
+    say_goodbye(c);
     if (c->state != CONN_DYING)
         close_handle(c);
     set_state(c, CONN_GONE);
@@ -323,6 +442,22 @@ void conn_close(struct conn *c)
 }
 
 /* --- reading -------------------------------------------------------------------------------------- */
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    struct conn *c = conn_of(handle->data);
+
+    (void)suggested;
+    *buf = uv_buf_init(loop_read_buffer(c->loop), LOOP_READ_BYTES);
+}
+
+static void read_on(struct conn *c)
+{
+    int err = uv_read_start(stream_of(c), on_alloc, on_uv_read);
+
+    if (err && err != UV_EALREADY)
+        fail_uv(c, err);
+}
 
 static void on_connected(uv_connect_t *req, int status)
 {
@@ -335,6 +470,13 @@ static void on_connected(uv_connect_t *req, int status)
         fail(c, ERR_CONNECT, status);
         return;
     }
+    if (c->secure) {
+        set_state(c, CONN_SHAKING);
+        read_on(c);
+        if (c->state == CONN_SHAKING)
+            shake(c);
+        return;
+    }
     set_state(c, CONN_OPEN);
     if (!c->is_paused)
         conn_resume(c);
@@ -342,14 +484,6 @@ static void on_connected(uv_connect_t *req, int status)
         c->events->on_open(c, c->arg);
     if (is_connected(c))
         flush(c);
-}
-
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
-{
-    struct conn *c = conn_of(handle->data);
-
-    (void)suggested;
-    *buf = uv_buf_init(loop_read_buffer(c->loop), LOOP_READ_BYTES);
 }
 
 static void on_uv_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -366,7 +500,9 @@ static void on_uv_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         c->is_at_eof = true;
         uv_read_stop(stream);
     }
-    if (c->state == CONN_OPEN)
+    if (c->secure && c->state != CONN_LINGERING)
+        on_sealed(c, buf->base, n > 0 ? (size_t)n : 0);
+    else if (c->state == CONN_OPEN)
         c->events->on_read(c, buf->base ? buf->base : "", n > 0 ? (size_t)n : 0, c->arg);
     else
         settle(c);
@@ -383,24 +519,131 @@ void conn_pause(struct conn *c)
 
 void conn_resume(struct conn *c)
 {
-    int err;
-
     if (!is_alive(c) && c->state != CONN_LINGERING)
         return;
     c->is_paused = false;
     if (c->state == CONN_CONNECTING || c->is_at_eof)
         return;
-    err = uv_read_start(stream_of(c), on_alloc, on_uv_read);
-    if (err && err != UV_EALREADY)
-        fail_uv(c, err);
+    if (c->secure && c->state == CONN_OPEN && tls_has_input(c->secure->tls))
+        loop_defer(c->loop, &c->secure->resumed); /* it comes before what is read next */
+    else
+        read_on(c);
+}
+
+/* --- TLS ------------------------------------------------------------------------------------------ */
+
+/* The handshake is done. What was written meanwhile goes first. */
+static void open_secure(struct conn *c)
+{
+    struct secure *s = c->secure;
+    struct str early = buf_str(&s->early);
+    int err;
+
+    set_state(c, CONN_OPEN);
+    if (c->is_paused)
+        uv_read_stop(stream_of(c));
+    err = tls_write(s->tls, &early, 1);
+    buf_release(&s->early);
+    if (err) {
+        fail(c, err, 0);
+        return;
+    }
+    if (c->is_finishing)
+        tls_finish(s->tls);
+    if (c->events->on_open)
+        c->events->on_open(c, c->arg);
+    flush(c);
+}
+
+/* Goes on with the handshake as far as what has been read allows. */
+static void shake(struct conn *c)
+{
+    int err = tls_shake(c->secure->tls);
+
+    if (!err) {
+        open_secure(c);
+        return;
+    }
+    flush(c); /* if it failed: the alert that tells the peer why */
+    if (err != ERR_AGAIN && c->state == CONN_SHAKING)
+        fail(c, err, 0);
+}
+
+/* Opens what has been fed until nothing is left or the user has heard enough. */
+static void deliver(struct conn *c)
+{
+    char opened[OPENED_MAX];
+    int err = 0;
+
+    while (!err && c->state == CONN_OPEN && !c->is_paused) {
+        size_t n = 0, k;
+
+        for (; !err && n < sizeof opened; n += k)
+            err = tls_read(c->secure->tls, opened + n, sizeof opened - n, &k);
+        flush(c);
+        if (n && c->state == CONN_OPEN)
+            c->events->on_read(c, opened, n, c->arg);
+    }
+    if (c->state != CONN_OPEN)
+        return;
+    if (err && err != ERR_AGAIN && err != ERR_CLOSED)
+        fail(c, err == ERR_IO ? ERR_CLOSED : err, 0);
+    else if (c->is_paused && tls_keep(c->secure->tls))
+        fail(c, ERR_NOMEM, 0);
+    else if (!c->is_paused && err == ERR_CLOSED) {
+        c->is_at_eof = true;
+        uv_read_stop(stream_of(c));
+        c->events->on_read(c, "", 0, c->arg);
+    }
+}
+
+static void on_resumed(void *arg)
+{
+    struct conn *c = conn_of(arg);
+
+    if (c->state != CONN_OPEN || c->is_paused)
+        return;
+    deliver(c);
+    if (c->state == CONN_OPEN && !c->is_paused && !c->is_at_eof)
+        read_on(c);
+}
+
+/* Sealed bytes have been read; n == 0: EOF. */
+static void on_sealed(struct conn *c, const char *p, size_t n)
+{
+    struct tls *tls = c->secure->tls;
+
+    if (n == 0 && c->state == CONN_SHAKING) {
+        tls_break(tls, "closed the connection");
+        fail(c, ERR_TLS, 0);
+    } else if (n == 0) {
+        c->is_cut = true; /* a goodbye would have ended the reading before */
+        c->events->on_read(c, "", 0, c->arg);
+    } else {
+        tls_feed(tls, p, n);
+        if (c->state == CONN_SHAKING)
+            shake(c);
+        if (c->state == CONN_OPEN)
+            deliver(c);
+    }
 }
 
 /* --- writing -------------------------------------------------------------------------------------- */
 
+/* What the kernel has not taken of the flight. */
+static size_t in_flight(const struct conn *c)
+{
+    return c->flight ? uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) : 0;
+}
+
 size_t conn_backlog(const struct conn *c)
 {
-    return c->out.n +
-           (c->flight ? uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) : 0);
+    return (c->secure ? c->secure->early.n : 0) + c->out.n + in_flight(c);
+}
+
+uint64_t conn_taken(const struct conn *c)
+{
+    return c->n_taken + (c->flight ? c->flight->bytes.n - in_flight(c) : 0);
 }
 
 static void on_written(uv_write_t *req, int status)
@@ -410,6 +653,7 @@ static void on_written(uv_write_t *req, int status)
 
     c->grave.n_pending--;
     c->flight = NULL;
+    c->n_taken += flight->bytes.n; /* if it failed, nobody knows how many: the careful answer */
     mem_free((char *)flight->bytes.p);
     mem_free(flight);
     if (!is_connected(c))
@@ -457,6 +701,7 @@ static ssize_t try_write(struct conn *c, const struct str *parts, size_t n_parts
     if (n == 0)
         return 0;
     took = uv_try_write(stream_of(c), bufs, n);
+    c->n_taken += took > 0 ? (size_t)took : 0;
     return took == UV_EAGAIN ? 0 : took;
 }
 
@@ -475,7 +720,7 @@ static size_t drop_written(struct conn *c, size_t took)
 /* Moves `out` if it may move now. */
 static void flush(struct conn *c)
 {
-    if (c->n_corks || c->flight || !is_connected(c))
+    if (is_corked(c) || c->flight || !is_connected(c))
         return;
     /* on_drain comes from a flight's end, so who is owed one needs a flight, even a short one. */
     if (c->out.n && !c->is_owed_drain) {
@@ -513,6 +758,16 @@ static bool is_direct(const struct conn *c, size_t n)
            (!c->n_corks || c->out.n + n > CORK_WORTH_BYTES);
 }
 
+/* Puts the parts through TLS; before the handshake is done they wait. */
+static int write_secure(struct conn *c, const struct str *parts, size_t n_parts)
+{
+    if (c->state == CONN_OPEN)
+        return tls_write(c->secure->tls, parts, n_parts);
+    for (size_t i = 0; i < n_parts; i++)
+        buf_add_str(&c->secure->early, parts[i]);
+    return buf_error(&c->secure->early);
+}
+
 int conn_write(struct conn *c, const struct str *parts, size_t n_parts)
 {
     size_t total = 0, skip = 0;
@@ -523,6 +778,10 @@ int conn_write(struct conn *c, const struct str *parts, size_t n_parts)
     for (size_t i = 0; i < n_parts && !err; i++)
         if (__builtin_add_overflow(total, parts[i].n, &total) || total > CONN_OUT_MAX)
             err = ERR_LIMIT;
+    if (!err && c->secure) {
+        err = write_secure(c, parts, n_parts);
+        total = n_parts = 0; /* they stand in `out` now */
+    }
     if (!err && is_direct(c, total)) {
         ssize_t took = try_write(c, parts, n_parts);
 
@@ -591,7 +850,7 @@ static void send_fin(struct conn *c)
 /* Called after bytes have left and, while lingering, after the peer's EOF: does what is due then. */
 static void settle(struct conn *c)
 {
-    if (c->out.n && !c->flight && !c->n_corks)
+    if (c->out.n && !c->flight && !is_corked(c))
         take_off(c);
     if (c->state == CONN_OPEN && c->is_owed_drain &&
         conn_backlog(c) <= LIMIT_CONN_OUT_HIGH / 2) {
@@ -601,7 +860,8 @@ static void settle(struct conn *c)
     }
     if (!is_connected(c))
         return;
-    if (c->is_finishing && !c->is_finished && !c->out.n && !c->flight)
+    if (c->is_finishing && !c->is_finished && c->state != CONN_SHAKING && !c->out.n &&
+        !c->flight)
         send_fin(c);
     if (c->state == CONN_LINGERING && c->is_fin_sent && c->is_at_eof)
         conn_close(c);
@@ -614,8 +874,11 @@ void conn_finish(struct conn *c)
     c->is_finishing = true;
     /* there is no more to write, and on_drain must not come from inside here */
     c->is_owed_drain = false;
-    if (c->state == CONN_OPEN)
+    if (c->state == CONN_OPEN) {
+        if (c->secure)
+            tls_finish(c->secure->tls);
         settle(c);
+    }
 }
 
 static void on_deadline(struct timer *t, void *arg)
@@ -630,6 +893,8 @@ void conn_close_gently(struct conn *c, uint64_t within_ms)
         conn_close(c);
         return;
     }
+    if (c->secure && !c->is_finishing)
+        tls_finish(c->secure->tls);
     set_state(c, CONN_LINGERING);
     c->events = NULL;
     c->is_finishing = true;
@@ -651,4 +916,14 @@ const char *conn_peer(const struct conn *c)
 bool conn_peer_is_loopback(const struct conn *c)
 {
     return c->is_loopback;
+}
+
+bool conn_is_shaking(const struct conn *c)
+{
+    return c->state == CONN_SHAKING;
+}
+
+bool conn_is_cut(const struct conn *c)
+{
+    return c->is_cut;
 }

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * One byte stream to a peer: TCP, in either direction. (TLS will sit behind the same functions.)
+ * One byte stream to a peer: TCP in either direction, or TLS to a server.
  *
- *     conn_connect ---on_open---> OPEN ---conn_close / on_close---> gone
- *     conn_accept  -------------^
+ *     conn_connect -------on_open---> OPEN ---conn_close / on_close---> gone
+ *     conn_connect_tls ---on_open---^
+ *     conn_accept  -----------------^
+ *
+ * TLS changes nothing for the user: on_open comes when the handshake is done and the peer has proved who he
+ * is, on_read brings opened bytes, finishing and closing say goodbye (close_notify) by themselves.
  *
  * Pull, don't push: conn_write() takes everything it is given, but answers ERR_AGAIN when more than
  * LIMIT_CONN_OUT_HIGH bytes wait for the peer; the writer then stops until on_drain. Reading can be paused.
@@ -23,6 +27,7 @@
 
 #include "lib/loop.h"
 #include "lib/str.h"
+#include "lib/tls.h"
 
 struct conn;
 
@@ -32,12 +37,20 @@ struct conn_events {
     /* Bytes; borrowed until return. n == 0: the peer has finished sending (EOF), comes once. */
     void (*on_read)(struct conn *c, const char *p, size_t n, void *arg);
     void (*on_drain)(struct conn *c, void *arg); /* may be NULL */
+    /* `why` of TLS begins with "TLS: ". ERR_TLS: the handshake failed, or the peer refused our certificate,
+     * which with TLS 1.3 may be heard only after on_open. */
     void (*on_close)(struct conn *c, int err, const char *why, void *arg);
 };
 
 /* Starts connecting to a numeric address. Error return: no callback will come. */
 MUST_CHECK int conn_connect(struct loop *l, const struct sockaddr *to,
                             const struct conn_events *ev, void *arg, struct conn **out);
+
+/* The same, and speaks TLS: `peer` is borrowed for the call, as its parts say. Also ERR_INVALID, ERR_NOMEM.
+ * */
+MUST_CHECK int conn_connect_tls(struct loop *l, const struct sockaddr *to,
+                                const struct tls_peer *peer, const struct conn_events *ev,
+                                void *arg, struct conn **out);
 
 /* Takes over a connection waiting on `listener`. The peer is read from at once. ERR_IO when there is none. */
 MUST_CHECK int conn_accept(struct loop *l, uv_stream_t *listener, const struct conn_events *ev,
@@ -55,8 +68,12 @@ int conn_write(struct conn *c, const struct str *parts, size_t n_parts);
 void conn_cork(struct conn *c);
 void conn_uncork(struct conn *c);
 
-/* Bytes accepted by conn_write() that the kernel has not taken yet. */
+/* Bytes accepted by conn_write() that the kernel has not taken yet (with what TLS adds to them). */
 size_t conn_backlog(const struct conn *c);
+
+/* Bytes the kernel has taken since birth, those of TLS itself among them. If it is the same before and long
+ * after a conn_write(), nobody has seen anything of what was written. */
+uint64_t conn_taken(const struct conn *c);
 
 void conn_pause(struct conn *c);  /* stop reading */
 void conn_resume(struct conn *c); /* read again */
@@ -76,5 +93,12 @@ void conn_close(struct conn *c);
  * an IPv6 socket is shown as IPv4. Borrowed as long as the connection. */
 const char *conn_peer(const struct conn *c);
 bool conn_peer_is_loopback(const struct conn *c);
+
+/* Connected, but the TLS handshake is not done. */
+bool conn_is_shaking(const struct conn *c);
+
+/* The peer's EOF came without TLS's goodbye: somebody may have cut off what he still had to say. It matters
+ * to those whose messages end with the connection. */
+bool conn_is_cut(const struct conn *c);
 
 #endif

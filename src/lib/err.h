@@ -25,6 +25,7 @@
     X(IO, "input/output error")                                                                \
     X(CONNECT, "could not connect")                                                            \
     X(RESOLVE, "name could not be resolved")                                                   \
+    X(TLS, "TLS failed")                                                                       \
     X(CONFLICT, "changed by someone else")                                                     \
     X(ABSENT, "not there")                                                                     \
     X(FULL, "full")                                                                            \

@@ -41,6 +41,12 @@
 #define LIMIT_BATCH_ROWS 256u
 #define LIMIT_BATCH_BYTES KB(512)
 
+/* Documents of one page of ListTasks; the page ends before they exceed it (one task always fits). */
+#define LIMIT_LIST_BYTES MB(16)
+
+/* Agent cards have been seen with 100 KB of skills. */
+#define LIMIT_CARD MB(1)
+
 #define LIMIT_AGENTS_FILE MB(1)
 #define LIMIT_AGENTS 10000u
 #define LIMIT_URL KB(2)

@@ -46,7 +46,7 @@ void append_init(struct store *s)
     timer_init(&s->retry, on_retry, s);
     s->cache.is_pinned = is_pinned;
     s->cache.arg = s;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < STORE_FOLDS; i++)
         buf_init(&s->folds[i], s->task_max_bytes);
 }
 
@@ -58,7 +58,7 @@ void append_release(struct store *s)
     BUG_ON(s->works.n);
     map_release(&s->works);
     mem_free(s->lanes);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < STORE_FOLDS; i++)
         buf_release(&s->folds[i]);
 }
 
@@ -73,7 +73,8 @@ static void tell_append(struct store *s, struct answer *a)
 {
     struct pending *p = CONTAINER_OF(a, struct pending, answer);
 
-    (void)s;
+    if (p->is_first && s->on_commit)
+        s->on_commit(s->on_commit_arg, a->task);
     p->fn(p->arg, a->err, a->task, p->why);
     CRASH_POINT(append_told);
     task_unref(a->task);
@@ -81,10 +82,18 @@ static void tell_append(struct store *s, struct answer *a)
     mem_free(p);
 }
 
+/* A context that can stand in tasks.context. What agents send has been checked; this is a caller's. */
+static bool is_context(struct str context)
+{
+    return context.n > 0 && context.n <= LIMIT_TASK_ID && !str_has_control(context) &&
+           str_is_utf8(context);
+}
+
 /* Copies the append, its payloads without insignificant whitespace. NULL when the heap refuses. */
 static struct pending *pending_new(const struct append *a, store_append_fn fn, void *arg)
 {
-    size_t n = sizeof(struct pending), at = n;
+    struct str context = is_context(a->context) ? a->context : STR_NONE;
+    size_t n = sizeof(struct pending) + context.n, at = n;
     struct pending *p;
     struct buf b;
 
@@ -102,7 +111,10 @@ static struct pending *pending_new(const struct append *a, store_append_fn fn, v
                           .likely_new = a->likely_new,
                           .n_events = a->n_events};
     list_init(&p->answer.link);
-    buf_commit(&b, at);
+    buf_commit(&b, sizeof *p);
+    if (context.p)
+        p->context = str_make(b.p + b.n, context.n);
+    buf_add_str(&b, context);
     for (size_t i = 0; i < a->n_events; i++) {
         struct str payload = a->events[i].payload;
 
@@ -168,6 +180,12 @@ int store_append(struct store *s, const struct append *a, store_append_fn fn, vo
     }
     CRASH_POINT(append_queued);
     return 0;
+}
+
+void store_on_commit(struct store *s, store_commit_fn fn, void *arg)
+{
+    s->on_commit = fn;
+    s->on_commit_arg = arg;
 }
 
 bool store_is_full(const struct store *s)
@@ -441,6 +459,7 @@ static void row_committed(struct store *s, struct work *w)
 {
     struct task *after = task_ref(w->row.after);
 
+    CONTAINER_OF(list_first(&w->row.appends), struct pending, answer.link)->is_first = true;
     s->figures.events += w->row.n_events;
     w->tries = 0;
     if (w->n_alone)

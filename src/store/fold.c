@@ -10,12 +10,16 @@
  *  - A new task begins with a snapshot; messages may stand before it in the same append.
  *  - A document above the maximum (less the room kept for its end) is not written. The gateway ends the task
  *    instead: the append is told ERR_LIMIT, what was written is the event that says so.
- *  - Within one dialect bytes are kept. An agent that comes back in the other one may only send a snapshot,
- *    which replaces the document; what it leaves out is then not taken over (LATER: through the codec, when
- *    a2a offers one from document to document).
+ *  - Within one dialect bytes are kept. When an agent comes back in the other one, the document is translated
+ *    and the event folded onto that; from then on the task is kept in the new dialect. A document that cannot be
+ *    translated can only be replaced, by a snapshot.
+ *  - A task's context is that of its document; where that has none, the one it had, or the append's, or one made
+ *    up. It stands in the row only: the document is the agent's.
  *
- * Three buffers take turns: one holds the document before the append, one the document so far, one is free.
+ * Four buffers take turns: one holds the document before the append, one the document so far, one what that is in
+ * another dialect, one is free.
  */
+#include "a2a/a2a.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -45,8 +49,23 @@ struct folding {
     int64_t now_us;
     size_t max, max_end;         /* of a document, and of one that ends the task */
     struct standing now, before; /* before: as it was ahead of the append being folded */
+    int aside; /* the buffer of what stood before it was translated; -1: none */
     struct arena arena;
 };
+
+/* An agent that is polled says again and again what cannot be folded: once aloud is enough. Where reasons lie says
+ * which they are, for they are literals. Returns the level at which this one is told. */
+static enum log_level complain(struct folding *f, enum log_level level, const char *why)
+{
+    uint64_t task = map_hash(task_key_str(&f->work->key));
+    uint64_t what = task ^ ((uint64_t)(uintptr_t)why * 0x9e3779b97f4a7c15u);
+    uint64_t *place = &f->store->complaints[(what >> 32) % STORE_COMPLAINTS];
+
+    if (*place == what)
+        return LOG_DEBUG;
+    *place = what;
+    return level;
+}
 
 /* --- one event ------------------------------------------------------------------------------------ */
 
@@ -72,8 +91,9 @@ static struct buf *free_buffer(struct folding *f, int *index)
 {
     int i = 0;
 
-    while (i == f->now.in || i == f->before.in)
+    while (i == f->now.in || i == f->before.in || i == f->aside)
         i++;
+    BUG_ON(i >= STORE_FOLDS);
     *index = i;
     buf_clear(&f->store->folds[i]);
     return &f->store->folds[i];
@@ -88,6 +108,23 @@ static struct str status_so_far(struct folding *f)
     if (!f->now.status.p && f->now.doc.p && !a2a_task_read(f->now.doc, &f->arena, &view, &why))
         f->now.status = view.status;
     return f->now.status;
+}
+
+/* The context of the row: tasks.context is what lists filter by and what callers are told, so there is always one. */
+static struct str context_of(struct folding *f, const struct pending *p, struct str own)
+{
+    struct uuid made_up;
+    char text[UUID_TEXT + 1];
+
+    if (own.p)
+        return own;
+    if (f->now.context.p)
+        return f->now.context;
+    if (p->context.p)
+        return p->context;
+    made_up = id_uuid4();
+    id_uuid_text(&made_up, text);
+    return arena_str(&f->arena, str_make(text, UUID_TEXT));
 }
 
 /* Makes the folded document in buffer `in` the one that stands. */
@@ -105,8 +142,10 @@ static int stand_on(struct folding *f, struct pending *p, const struct a2a_event
     }
     is_same_status = str_is(status_so_far(f), view.status);
     if (!is_same_status || f->now.dialect != p->dialect) {
+        bool is_usable = view.status_at_us != 0 && view.status_at_us <= f->now_us;
+
         f->now.status_is_new = true;
-        f->now.status_at_us = view.status_at_us ? view.status_at_us : f->now_us;
+        f->now.status_at_us = is_usable ? view.status_at_us : f->now_us;
     }
     f->now.dialect_is_new |= f->now.doc.p && f->now.dialect != p->dialect;
     f->now.doc = doc;
@@ -114,7 +153,9 @@ static int stand_on(struct folding *f, struct pending *p, const struct a2a_event
     f->now.dialect = p->dialect;
     f->now.state = view.state;
     f->now.status = view.status;
-    f->now.context = view.context_id;
+    f->now.context = context_of(f, p, view.context_id);
+    if (!f->now.context.p)
+        return ERR_NOMEM;
     add_event(f, event->kind, event->payload);
     return 0;
 }
@@ -201,9 +242,54 @@ out:
     return err < 0 ? err : 0;
 }
 
+/* Says the document so far in the append's dialect. False: it cannot be said, and stands as it was. */
+static bool translate(struct folding *f, const struct pending *p)
+{
+    struct a2a_translation t = {
+        .what = A2A_OBJECT_TASK, .from = f->now.dialect, .to = p->dialect};
+    const char *why = "it is larger in the other version than the gateway's maximum";
+    struct buf *out;
+    int in;
+
+    out = free_buffer(f, &in);
+    out->max = f->max;
+    if (a2a_translate(out, &t, f->now.doc, &why) || buf_error(out)) {
+        enum log_level level = complain(f, LOG_WARN, why);
+
+        log_event(level, "agent changed its A2A version, the task cannot follow",
+                  LOG_STR("agent", f->work->agent), LOG_STR("task", f->work->id),
+                  LOG_Z("why", why));
+        return false;
+    }
+    f->aside = f->now.in;
+    f->now.doc = buf_str(out);
+    f->now.in = in;
+    f->now.dialect = p->dialect;
+    f->now.status = STR_NONE;
+    f->now.dialect_is_new = true;
+    return true;
+}
+
 static int refuse(struct pending *p, int err, const char *why)
 {
     p->why = why;
+    return err;
+}
+
+/* An event that changes the document; with is_replaced it is a snapshot, and what stood does not count. */
+static int fold_change(struct folding *f, struct pending *p, const struct a2a_event *event,
+                       bool is_replaced)
+{
+    int in, err = fold_bounded(f, is_replaced ? STR_NONE : f->now.doc, event, &in);
+
+    if (err == 0)
+        return stand_on(f, p, event, in);
+    if (err == ERR_LIMIT)
+        return end_task(f, p, event);
+    if (err == ERR_FINAL)
+        return refuse(p, err, "the task is already in a terminal state");
+    if (err < 0)
+        refuse(p, err, err == ERR_NOMEM ? "out of memory" : "the event does not fit the task");
     return err;
 }
 
@@ -211,30 +297,31 @@ static int fold_event(struct folding *f, struct pending *p, const struct a2a_eve
 {
     bool is_final = f->now.doc.p && a2a_state_is_terminal(f->now.state);
     bool is_other_dialect = f->now.doc.p && p->dialect != f->now.dialect;
-    int in, err;
+    struct standing as_it_was = f->now;
+    int err;
 
-    if (is_final && (is_other_dialect || event->kind == A2A_EVENT_MESSAGE))
-        return refuse(p, ERR_FINAL, "the task is already in a terminal state");
     if (event->kind == A2A_EVENT_MESSAGE) {
+        if (is_final)
+            return refuse(p, ERR_FINAL, "the task is already in a terminal state");
         add_event(f, event->kind, event->payload);
         return 0;
     }
-    if (event->kind != A2A_EVENT_TASK && (is_other_dialect || !f->now.doc.p))
+    if (event->kind != A2A_EVENT_TASK && !f->now.doc.p)
+        return refuse(p, ERR_INVALID, "the first event of a task must be a snapshot");
+    if (is_other_dialect && translate(f, p))
+        is_other_dialect = false;
+    if (is_other_dialect && is_final)
+        return refuse(p, ERR_FINAL, "the task is already in a terminal state");
+    if (is_other_dialect && event->kind != A2A_EVENT_TASK)
         return refuse(p, ERR_INVALID,
-                      is_other_dialect
-                          ? "the agent changed its A2A version; only a whole task can follow"
-                          : "the first event of a task must be a snapshot");
-    err = fold_bounded(f, is_other_dialect ? STR_NONE : f->now.doc, event, &in);
-    if (err == 0)
-        return stand_on(f, p, event, in);
-    if (err == 1)
-        return 0;
-    if (err == ERR_LIMIT)
-        return end_task(f, p, event);
-    if (err == ERR_FINAL)
-        return refuse(p, err, "the task is already in a terminal state");
-    return refuse(p, err,
-                  err == ERR_NOMEM ? "out of memory" : "the event does not fit the task");
+                      "the agent changed its A2A version; only a whole task can follow");
+    err = fold_change(f, p, event, is_other_dialect);
+    if (err == 1) { /* nothing new: nor is the dialect */
+        f->now = as_it_was;
+        err = 0;
+    }
+    f->aside = -1;
+    return err;
 }
 
 /* --- one append ----------------------------------------------------------------------------------- */
@@ -251,11 +338,13 @@ static void fold_append(struct folding *f, struct pending *p)
     if (!err && !f->now.doc.p)
         err = refuse(p, ERR_INVALID, "a task cannot begin with a message alone");
     if (err) {
+        const char *why = p->why ? p->why : err_text(err);
+        enum log_level level = complain(f, err == ERR_FINAL ? LOG_INFO : LOG_WARN, why);
+
         f->now = f->before;
         p->answer.err = err;
-        log_event(err == ERR_FINAL ? LOG_INFO : LOG_WARN, "event refused",
-                  LOG_STR("agent", f->work->agent), LOG_STR("task", f->work->id),
-                  LOG_Z("why", p->why ? p->why : err_text(err)));
+        log_event(level, "event refused", LOG_STR("agent", f->work->agent),
+                  LOG_STR("task", f->work->id), LOG_Z("why", why));
     }
     f->before.in = -1;
 }
@@ -336,6 +425,7 @@ static void begin(struct folding *f, struct store *s, struct work *w, int64_t no
     f->max = f->max_end > 2 * LIMIT_TASK_END ? f->max_end - LIMIT_TASK_END : f->max_end / 2;
     f->now = (struct standing){.in = -1};
     f->before = f->now;
+    f->aside = -1;
     if (base) {
         f->now.doc = base->doc;
         f->now.dialect = base->dialect;
@@ -363,7 +453,7 @@ bool fold_work(struct store *s, struct work *w, int64_t now_us)
                 p->answer.err = refuse(p, ERR_NOMEM, "out of memory");
             }
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < STORE_FOLDS; i++)
         buf_shrink(&s->folds[i], FOLD_KEEP);
     arena_release(&f.arena);
     return has_row;
@@ -425,7 +515,7 @@ int fold_load(struct store *s, const struct load *l, struct task **out)
         err = err < 0 ? err : 0;
     }
     t = err ? NULL : task_new(&like);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < STORE_FOLDS; i++)
         buf_shrink(&s->folds[i], FOLD_KEEP);
     if (err)
         return err == ERR_NOMEM ? err : ERR_INVALID;

@@ -14,6 +14,8 @@ enum letter_kind {
     LETTER_BATCH,      /* to the writer: write it; from it: it is durable */
     LETTER_ABANDONED,  /* from the writer: closing, the batch may or may not be durable */
     LETTER_AGENTS,     /* to the writer */
+    LETTER_ERRAND,     /* to the writer and back */
+    LETTER_SPECS,      /* from the writer: the agents of the API */
     LETTER_LOADS,      /* to the reader and back */
     LETTER_LIST,       /* to the reader and back */
     LETTER_CHECKPOINT, /* to the reader: the log has grown */
@@ -27,6 +29,8 @@ struct letter {
     union {
         struct batch *batch;
         struct agents_put *put;
+        struct errand *errand;
+        struct specs *specs;
         struct load_batch *loads;
         struct list_query *query;
         uv_thread_t *thread;

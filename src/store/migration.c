@@ -32,8 +32,10 @@ _Static_assert(sizeof(struct migration) == 32 && offsetof(struct migration, name
 __asm__(".pushsection .data.rel.ro,\"aw\"\n"
         TABLE(sqlite_migrations)
         MIGRATION(1, "0001_first", "sqlite")
+        MIGRATION(2, "0002_lists_and_agents", "sqlite")
         END
         TABLE(postgres_migrations)
         MIGRATION(1, "0001_first", "postgres")
+        MIGRATION(2, "0002_lists_and_agents", "postgres")
         END
         ".popsection\n");

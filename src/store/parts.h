@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Inside the store: what its core's files share. store.c opens, closes and answers; append.c queues appends
- * and makes batches of them; miss.c fetches what the cache does not have; fold.c says what a task becomes.
+ * and makes batches of them; miss.c fetches what the cache does not have; fold.c says what a task becomes; listing.c
+ * answers lists; errand.c does the small writes and knows the agents of the API.
  *
  *     store_append -> struct pending -> struct work (one per task) -> struct row in its lane's batch
  *     store_task_get -> cache, or struct asker -> struct miss (one per task) -> struct load
@@ -14,12 +15,18 @@
 #include "lib/blob.h"
 #include "store/cache.h"
 #include "store/store_int.h"
+#include "store/token.h"
 
 #define STORE_MAGIC 0x53746f72u
 #define STORE_RETRY_MS 50   /* parked rows, and loads the database did not answer */
 #define STORE_CLOSE_MS 5000 /* how long closing may take to commit what is queued */
 #define STORE_CONFLICT_TRIES 100
-#define STORE_LOAD_BYTES MB(64) /* what one load batch may bring */
+#define STORE_LOAD_BYTES MB(64) /* what one load batch, or one page of documents, may bring */
+#define STORE_FOLDS 4
+#define STORE_COMPLAINTS 64u  /* about tasks; remembered so as not to be repeated aloud */
+#define STORE_FIND_MAX 10     /* agents named by store_task_find() */
+#define STORE_TAKE_MAX 10000  /* tasks taken over at once */
+#define STORE_SPEC_MAX KB(64) /* an agent of the API as JSON: an URL, names, some headers */
 
 /* --- answers: what somebody waits for ------------------------------------------------------------- */
 
@@ -40,6 +47,8 @@ struct pending {
     bool likely_new;
     struct a2a_event events[2];
     size_t n_events;
+    struct str context;     /* for a task whose document has none; absent: none given */
+    bool is_first;          /* of its committed row: store.on_commit is called ahead of it */
     const char *why;        /* literal, or in why_owned; NULL for none */
     struct blob *why_owned; /* counted, or NULL */
     char room[];
@@ -101,11 +110,29 @@ struct miss {
     struct task_key key;
 };
 
-/* A list that was asked for. */
+/* A list that was asked for: a page, or who has a task of some id. */
 struct listing {
     struct answer answer;
     struct list_query query;
     struct arena arena;
+    store_list_fn fn;      /* of a page */
+    store_find_fn find_fn; /* of a look for an id; one of the two */
+    void *arg;
+    /* with want_docs the tasks of the page, counted; summaries point into them */
+    struct task **tasks;
+    struct task_summary *rows; /* owned, as are `tasks` */
+    size_t n;
+    char token[TOKEN_TEXT_MAX]; /* of the next page */
+    size_t token_n;             /* 0: this is the last */
+};
+
+/* A small write that was asked for. */
+struct chore {
+    struct answer answer;
+    struct errand errand;
+    store_taken_fn taken_fn;
+    store_done_fn done_fn; /* one of the two */
+    void *arg;
 };
 
 /* --- the store ------------------------------------------------------------------------------------ */
@@ -131,7 +158,9 @@ struct store {
     unsigned n_lanes;
     struct list parked; /* struct work.link */
     struct timer retry;
-    struct buf folds[3]; /* room for fold.c, kept from row to row */
+    struct buf folds[STORE_FOLDS]; /* room for fold.c, kept from row to row */
+    /* hashes of (task, reason), each in its place; a newer one takes the place of an older */
+    uint64_t complaints[STORE_COMPLAINTS];
 
     struct map queued, flying; /* key -> struct miss, not yet with the backend, and with it */
     struct list misses;        /* struct miss.load.link, those queued */
@@ -142,6 +171,13 @@ struct store {
 
     struct list answers; /* struct answer.link */
     struct deferred tell;
+
+    store_commit_fn on_commit; /* or NULL */
+    void *on_commit_arg;       /* borrowed while set */
+    store_agents_fn on_agents; /* or NULL */
+    void *on_agents_arg;       /* borrowed while set */
+    struct specs *specs;       /* owned: as told last; NULL before the database said anything */
+    struct deferred tell_specs;
 
     bool is_closing, backend_is_closing, backend_is_closed;
     struct timer close_limit;
@@ -187,6 +223,11 @@ void miss_wake(struct store *s);
 /* Answers all askers whose miss is not with the backend. */
 void miss_fail(struct store *s, int err);
 void miss_dirty(struct store *s, struct str key); /* the task has just been written */
+
+/* --- errand.c --- */
+
+void errand_init(struct store *s);
+void errand_release(struct store *s);
 
 /* --- fold.c --- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The PostgreSQL backend: opening, what state it is in, agents, closing. How it is put together stands in
+ * The PostgreSQL backend: opening, what state it is in, closing. How it is put together stands in
  * postgres_int.h.
  *
  *     open -> control connects -> gate -> registration -> lanes connect --> UP
@@ -40,6 +40,8 @@ static void tell(struct postgres *p, enum store_state state, const char *why)
     p->told = true;
     p->state = state;
     pg_say(p->why, sizeof p->why, "%s", why);
+    if (state != STORE_UP)
+        pg_errands_refuse(p, why);
     store_backend_state(p->base.store, state, p->why);
 }
 
@@ -85,88 +87,7 @@ void postgres_admit(struct postgres *p)
         pg_lane_resume(&p->lanes[i]);
     }
     postgres_judge(p);
-    postgres_agents_send(p);
-}
-
-/* --- agents ------------------------------------------------------------------------------- */
-
-static void add_agents(struct pg_values *v, const struct agents_put *put)
-{
-    pg_add_text(v, put->source);
-    pg_add_array(v, PG_TEXT, put->n);
-    for (size_t i = 0; i < put->n; i++)
-        pg_element_text(v, put->agents[i].id);
-}
-
-void postgres_agents_send(struct postgres *p)
-{
-    struct list *first = list_first(&p->agents);
-    struct pg_values *v = &p->values;
-    const struct agents_put *put;
-
-    if (!first || p->agents_sent || !p->log.is_registered || !pg_conn_is_ready(p->control))
-        return;
-    put = CONTAINER_OF(first, struct agents_put, link);
-    p->agents_sent = true;
-    pg_values_clear(v);
-    add_agents(v, put);
-    BUG_ON(pg_values_end(v)); /* the operator's agents, counted and bounded by LIMIT_AGENTS */
-    pg_conn_query(p->control,
-                  "DELETE FROM agents WHERE source = $1::text AND id <> ALL ($2::text[])",
-                  v->values, v->n);
-    pg_values_clear(v);
-    add_agents(v, put);
-    pg_add_array(v, PG_TEXT, put->n);
-    for (size_t i = 0; i < put->n; i++)
-        pg_element_text(v, put->agents[i].url);
-    pg_add_array(v, PG_TEXT, put->n);
-    for (size_t i = 0; i < put->n; i++)
-        pg_element_text(v, put->agents[i].version);
-    BUG_ON(pg_values_end(v));
-    pg_conn_query(
-        p->control,
-        "INSERT INTO agents AS a (id, url, version, source) SELECT DISTINCT ON (i.id) "
-        "i.id, i.url, i.version, "
-        "$1::text FROM unnest($2::text[], $3::text[], $4::text[]) AS i(id, url, version) "
-        "ON CONFLICT (id) DO UPDATE SET url = EXCLUDED.url, version = EXCLUDED.version, "
-        "source = EXCLUDED.source, changed_at = now() WHERE (a.url, a.version, a.source) "
-        "IS DISTINCT FROM (EXCLUDED.url, EXCLUDED.version, EXCLUDED.source)",
-        v->values, v->n);
-    pg_conn_sync(p->control, PG_TAG_AGENTS);
-    pg_values_clear(v);
-}
-
-static void agents_answered(struct postgres *p, const struct pg_error *error)
-{
-    struct agents_put *put = CONTAINER_OF(list_first(&p->agents), struct agents_put, link);
-
-    p->agents_sent = false;
-    if (error) {
-        log_event(LOG_WARN, "agents could not be stored", LOG_STR("source", put->source),
-                  LOG_Z("why", error->text));
-        if (pg_error_classify(error->sqlstate) != PG_ERROR_ROW)
-            return; /* the next beat tries again */
-    }
-    list_remove(&put->link);
-    agents_put_free(put);
-    postgres_agents_send(p);
-}
-
-static void on_agents(struct backend *b, struct agents_put *put)
-{
-    struct postgres *p = CONTAINER_OF(b, struct postgres, base);
-
-    LIST_EACH_SAFE (it, &p->agents) {
-        struct agents_put *earlier = CONTAINER_OF(it, struct agents_put, link);
-        bool is_out = p->agents_sent && it == p->agents.next;
-
-        if (!is_out && str_is(earlier->source, put->source)) {
-            list_remove(it);
-            agents_put_free(earlier);
-        }
-    }
-    list_append(&p->agents, &put->link);
-    postgres_agents_send(p);
+    pg_errands_send(p);
 }
 
 /* --- the control connection --------------------------------------------------------------- */
@@ -192,6 +113,10 @@ static void on_result(void *arg, int tag, unsigned query, PGresult **result)
     case PG_TAG_LOG:
         pg_log_result(p, tag, query, *result);
         break;
+    case PG_TAG_SPECS:
+    case PG_TAG_ERRAND:
+        pg_errands_result(p, tag, *result);
+        break;
     default:
         break;
     }
@@ -213,7 +138,11 @@ static void on_sync(void *arg, int tag, const struct pg_error *error)
         pg_gate_sync(p, tag, error);
         break;
     case PG_TAG_AGENTS:
-        agents_answered(p, error);
+    case PG_TAG_SPECS:
+    case PG_TAG_ERRAND:
+        pg_errands_sync(p, tag, error);
+        break;
+    case PG_TAG_NEWS: /* a beat finds what a lost one would have told */
         break;
     default:
         pg_log_sync(p, tag, error);
@@ -225,11 +154,9 @@ static void on_down(void *arg, bool was_ready, const char *why)
 {
     struct postgres *p = arg;
 
-    (void)was_ready;
-    (void)why;
     p->gate.is_looking = false;
-    p->agents_sent = false;
     pg_log_down(p);
+    pg_errands_down(p, was_ready, why);
     if (p->is_closing)
         finish_closing(p);
     else
@@ -274,6 +201,16 @@ static void on_list(struct backend *b, struct list_query *query)
     pg_reader_list(&p->readers[p->n_readers - 1], query);
 }
 
+static void on_agents(struct backend *b, struct agents_put *put)
+{
+    pg_errands_put(CONTAINER_OF(b, struct postgres, base), put);
+}
+
+static void on_errand(struct backend *b, struct errand *errand)
+{
+    pg_errands_run(CONTAINER_OF(b, struct postgres, base), errand);
+}
+
 static unsigned on_connections(const struct backend *b)
 {
     const struct postgres *p = CONTAINER_OF(b, struct postgres, base);
@@ -292,22 +229,18 @@ static void free_postgres(struct grave *g)
 
     pg_target_release(&p->target);
     pg_log_release(p);
-    pg_values_release(&p->values);
+    pg_errands_release(p);
     mem_free(p);
 }
 
 static void finish_closing(struct postgres *p)
 {
     struct store *s = p->base.store;
-    struct list *first;
 
     timer_stop(p->loop, &p->farewell);
     pg_conn_close(p->control);
     p->control = NULL;
-    while ((first = list_first(&p->agents))) {
-        list_remove(first);
-        agents_put_free(CONTAINER_OF(first, struct agents_put, link));
-    }
+    pg_errands_stop(p);
     for (unsigned i = 0; i < p->base.n_lanes; i++)
         pg_lane_stop(&p->lanes[i]);
     for (unsigned i = 0; i < p->n_readers; i++)
@@ -346,6 +279,7 @@ static const struct backend_ops ops = {.commit = on_commit,
                                        .load = on_load,
                                        .list = on_list,
                                        .agents = on_agents,
+                                       .errand = on_errand,
                                        .close = on_close,
                                        .connections = on_connections};
 
@@ -393,9 +327,8 @@ static void start(struct postgres *p)
                                      .settings = "",
                                      .answer_ms = CONTROL_ANSWER_MS};
 
-    list_init(&p->agents);
     timer_init(&p->farewell, on_farewell, p);
-    pg_values_init(&p->values, MB(256));
+    pg_errands_init(p);
     pg_gate_init(p);
     pg_log_init(p);
     for (unsigned i = 0; i < p->base.n_lanes; i++)

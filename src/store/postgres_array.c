@@ -74,6 +74,7 @@ void pg_values_clear(struct pg_values *v)
 {
     buf_shrink(&v->bytes, LIMIT_BATCH_BYTES);
     v->n = 0;
+    v->nulls = 0;
 }
 
 int pg_values_end(struct pg_values *v)
@@ -84,8 +85,9 @@ int pg_values_end(struct pg_values *v)
         return err;
     v->at[v->n] = v->bytes.n;
     for (int i = 0; i < v->n; i++)
-        v->values[i] =
-            (struct pg_value){buf_str(&v->bytes).p + v->at[i], v->at[i + 1] - v->at[i]};
+        v->values[i] = v->nulls >> i & 1 ? (struct pg_value){NULL, 0}
+                                         : (struct pg_value){buf_str(&v->bytes).p + v->at[i],
+                                                             v->at[i + 1] - v->at[i]};
     return 0;
 }
 
@@ -126,6 +128,12 @@ void pg_add_text(struct pg_values *v, struct str s)
 {
     begin(v);
     put(v, s.p, s.n);
+}
+
+void pg_add_null(struct pg_values *v)
+{
+    begin(v);
+    v->nulls |= 1u << (v->n - 1);
 }
 
 void pg_element_int2(struct pg_values *v, int x)

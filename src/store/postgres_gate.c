@@ -207,10 +207,12 @@ static void decide(struct postgres *p)
                   LOG_U64("newer_migrations", g->n_newer));
     }
     postgres_judge(p);
-    if (g->is_open)
+    if (g->is_open) {
         pg_log_register(p);
-    else
-        timer_start(p->loop, &g->again, AGAIN_MS);
+        return;
+    }
+    pg_errands_refuse(p, g->refused[0] ? g->refused : g->trouble);
+    timer_start(p->loop, &g->again, AGAIN_MS);
 }
 
 void pg_gate_sync(struct postgres *p, int tag, const struct pg_error *error)

@@ -10,9 +10,10 @@
  *     postgres_write.c   lanes: a batch becomes a transaction, errors find their row
  *     postgres_read.c    loads and lists
  *     postgres_log.c     nodes, LISTEN, the log of the other nodes
+ *     postgres_errand.c  agents, and tasks of nodes that are gone
  *     postgres_db.c      superx db: create, migrate, status, drop
  *
- *     connections   control ......... gate, lease, LISTEN, log, agents     1
+ *     connections   control ......... gate, lease, LISTEN, log, errands    1
  *     (pool_size)   lanes ........... appends                              2, or 1 below 4
  *                   readers ......... loads, lists                         2, or 1 below 5; on demand
  */
@@ -178,6 +179,7 @@ enum pg_type {
 struct pg_values {
     struct buf bytes;
     size_t at[PG_VALUES_MAX + 1]; /* where each value starts */
+    uint32_t nulls;               /* bit i: value i is null */
     int n;
     struct pg_value values[PG_VALUES_MAX]; /* views, valid after pg_values_end() */
 };
@@ -193,6 +195,7 @@ void pg_add_int8(struct pg_values *v, int64_t x);
 void pg_add_time(struct pg_values *v, int64_t wall_us);
 void pg_add_uuid(struct pg_values *v, const struct uuid *u);
 void pg_add_text(struct pg_values *v, struct str s);
+void pg_add_null(struct pg_values *v);
 
 void pg_element_int2(struct pg_values *v, int x);
 void pg_element_int4(struct pg_values *v, int32_t x);
@@ -224,6 +227,9 @@ enum pg_control_tag {
     PG_TAG_LOG,
     PG_TAG_LEAVE,
     PG_TAG_AGENTS,
+    PG_TAG_SPECS,
+    PG_TAG_ERRAND,
+    PG_TAG_NEWS,
 };
 
 /* Looks at all connections and tells the core if the store's state or its reason changed. */
@@ -273,8 +279,9 @@ struct pg_log {
     bool is_registered;        /* on this connection: LISTEN is in force */
     bool was_registered;       /* ever: cursors are continued, not placed at the end */
     bool is_beating, is_reading;
-    bool read_again;  /* there is more, or there may be */
-    bool has_company; /* another node's lease is alive: hints are worth sending */
+    bool read_again;       /* there is more, or there may be */
+    uint64_t seen_changes; /* of the agents of the API, by the latest beat */
+    bool has_company;      /* another node's lease is alive: hints are worth sending */
     /* when the units in flight were sent: what they read is at least as new */
     uint64_t beat_sent_ms, read_sent_ms;
     bool is_trusted;
@@ -365,7 +372,7 @@ struct pg_reader {
     PGresult *found;   /* owned; what the core reads in store_load_done() */
     struct list lists; /* list_query.link; the first is in flight if list_sent */
     bool list_sent;
-    int list_err;           /* of the one in flight */
+    PGresult *page;         /* owned; the rows of the one in flight, as above */
     struct deferred refuse; /* hands back what cannot be answered now */
     struct pg_values values;
 };
@@ -374,6 +381,40 @@ void pg_reader_init(struct postgres *p, struct pg_reader *r);
 void pg_reader_load(struct pg_reader *r, struct load_batch *loads);
 void pg_reader_list(struct pg_reader *r, struct list_query *query);
 void pg_reader_stop(struct pg_reader *r); /* hands back what it holds with ERR_STORE */
+
+/* --- agents and errands: postgres_errand.c ------------------------------------------------ */
+
+struct pg_errands {
+    struct list puts; /* agents_put.link, waiting; the first is out if put_sent */
+    bool put_sent;
+    struct list waiting; /* errand.link; the first is out if is_sent */
+    bool is_sent;
+    struct deferred refuse; /* hands back what waits with `why` */
+    char why[256];
+    uint64_t changes;       /* of the agents of the API, as told last */
+    bool are_told;          /* `changes` is valid */
+    bool are_asked;         /* PG_TAG_SPECS is out */
+    struct specs *specs;    /* owned; arrived, not told before its Sync */
+    uint64_t specs_changes; /* of `specs` */
+    struct pg_values values;
+};
+
+void pg_errands_init(struct postgres *p);
+void pg_errands_release(struct postgres *p);
+/* Takes it; a later list of the same source replaces one that waits. */
+void pg_errands_put(struct postgres *p, struct agents_put *put);
+void pg_errands_run(struct postgres *p, struct errand *e);
+/* Sends what waits, if the control connection may be used. */
+void pg_errands_send(struct postgres *p);
+/* The number of changes as a beat has seen it; asks for the agents if it is another. */
+void pg_errands_changes(struct postgres *p, uint64_t changes);
+void pg_errands_forget(struct postgres *p); /* the tables were made anew */
+void pg_errands_result(struct postgres *p, int tag, const PGresult *r);
+void pg_errands_sync(struct postgres *p, int tag, const struct pg_error *error);
+void pg_errands_down(struct postgres *p, bool was_ready, const char *why);
+/* Hands back what waits at the end of the turn: the store is not up. */
+void pg_errands_refuse(struct postgres *p, const char *why);
+void pg_errands_stop(struct postgres *p); /* hands back, drops */
 
 /* --- the struct --------------------------------------------------------------------------- */
 
@@ -394,9 +435,7 @@ struct postgres {
     struct pg_log log;
     struct pg_lane lanes[PG_LANES];
     struct pg_reader readers[PG_READERS];
-    struct list agents; /* agents_put.link, waiting; the first is out if agents_sent */
-    bool agents_sent;
-    struct pg_values values; /* for agents */
+    struct pg_errands errands;
     bool was_up, is_closing;
     bool in_doubt;          /* see postgres_doubt() */
     enum store_state state; /* as told last */
@@ -404,9 +443,6 @@ struct postgres {
     bool told;
     struct timer farewell; /* bounds closing */
 };
-
-/* Sends the agents that wait, if the control connection may be used. */
-void postgres_agents_send(struct postgres *p);
 
 /* --- migrations: postgres_db.c ------------------------------------------------------------ */
 

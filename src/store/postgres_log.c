@@ -216,7 +216,10 @@ static void send_beat(struct postgres *p)
     pg_conn_sql(p->control, "SELECT set_config('synchronous_commit', 'off', true)", NULL, 0);
     send_with_boot(p, renew_sql, true);
     send_with_boot(p, writers_sql, false);
-    pg_conn_sql(p->control, "SELECT count(*) FROM nodes WHERE lease_until > now()", NULL, 0);
+    pg_conn_sql(p->control,
+                "SELECT count(*), (SELECT n FROM api_agents_changes) FROM nodes "
+                "WHERE lease_until > now()",
+                NULL, 0);
     if (log->n_cursors > 0)
         send_read(p);
     pg_conn_sync(p->control, PG_TAG_BEAT);
@@ -228,7 +231,7 @@ static void on_beat(struct timer *t, void *arg)
 
     timer_start(p->loop, t, BEAT_MS);
     send_beat(p);
-    postgres_agents_send(p);
+    pg_errands_send(p);
 }
 
 void pg_log_read(struct postgres *p)
@@ -312,8 +315,10 @@ static void note_writers(struct postgres *p, const PGresult *r, bool with_heads)
  * anew: ids begin at 1 again, and old cursors mean nothing. */
 static void note_own_writers(struct postgres *p, const PGresult *r)
 {
-    if (PQntuples(r) > 0)
+    if (PQntuples(r) > 0) {
         p->log.n_cursors = 0;
+        pg_errands_forget(p);
+    }
     for (int i = 0; i < PQntuples(r); i++) {
         int64_t lane, id;
 
@@ -325,12 +330,15 @@ static void note_own_writers(struct postgres *p, const PGresult *r)
 
 static void note_nodes(struct postgres *p, const PGresult *r)
 {
+    struct pg_log *log = &p->log;
     uint64_t n;
 
     if (str_to_u64(str_of(PQgetvalue(r, 0, 0)), &n) || n == 0)
         n = 1;
-    p->log.has_company = n > 1;
+    log->has_company = n > 1;
     p->base.n_nodes = n > 1000000 ? 1000000 : (unsigned)n;
+    if (str_to_u64(str_of(PQgetvalue(r, 0, 1)), &n) == 0)
+        log->seen_changes = n;
 }
 
 void pg_log_result(struct postgres *p, int tag, unsigned query, const PGresult *r)
@@ -393,8 +401,10 @@ void pg_log_sync(struct postgres *p, int tag, const struct pg_error *error)
         on_registered(p);
         return;
     }
-    if (tag == PG_TAG_BEAT)
+    if (tag == PG_TAG_BEAT) {
         forget_unlisted(log);
+        pg_errands_changes(p, log->seen_changes);
+    }
     read_done(p, tag == PG_TAG_BEAT ? log->beat_sent_ms : log->read_sent_ms);
 }
 
@@ -402,7 +412,7 @@ void pg_log_notify(struct postgres *p, struct str payload)
 {
     struct pg_hint hint;
 
-    if (str_is(payload, STR("node"))) {
+    if (str_is(payload, STR("node")) || str_is(payload, STR("agents"))) {
         send_beat(p);
         return;
     }

@@ -62,6 +62,14 @@ static void put_agents(struct backend *b, struct agents_put *put)
     mailbox_post(&sqlite_of(b)->to_writer, letter);
 }
 
+static void errand(struct backend *b, struct errand *e)
+{
+    struct letter *letter = letter_new(LETTER_ERRAND);
+
+    letter->errand = e;
+    mailbox_post(&sqlite_of(b)->to_writer, letter);
+}
+
 static void start_closing(struct backend *b)
 {
     struct sqlite *s = sqlite_of(b);
@@ -77,6 +85,7 @@ static const struct backend_ops ops = {
     .load = load,
     .list = list,
     .agents = put_agents,
+    .errand = errand,
     .close = start_closing,
 };
 
@@ -93,8 +102,10 @@ static void throw_away(struct mailbox *m)
         struct letter *letter = CONTAINER_OF(first, struct letter, link);
 
         BUG_ON(letter->kind != LETTER_CHECKPOINT && letter->kind != LETTER_STATE &&
-               letter->kind != LETTER_ENDED);
+               letter->kind != LETTER_SPECS && letter->kind != LETTER_ENDED);
         list_remove(first);
+        if (letter->kind == LETTER_SPECS)
+            specs_free(letter->specs);
         mem_free(letter);
     }
 }
@@ -142,6 +153,12 @@ static void read_letter(struct sqlite *s, struct letter *letter)
         break;
     case LETTER_LIST:
         store_list_done(s->backend.store, letter->query);
+        break;
+    case LETTER_ERRAND:
+        store_errand_done(s->backend.store, letter->errand);
+        break;
+    case LETTER_SPECS:
+        store_specs(s->backend.store, letter->specs);
         break;
     case LETTER_STATE:
         store_backend_state(s->backend.store, letter->state, letter->why);

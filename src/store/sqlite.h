@@ -64,4 +64,13 @@ MUST_CHECK int sqlite_applied(sqlite3 *db, int *newest, char why[256]);
 
 MUST_CHECK int sqlite_run(sqlite3 *db, const char *sql); /* a literal; an SQLite result code */
 
+/* What is bound is borrowed until the statement is reset. */
+void sqlite_bind_str(sqlite3_stmt *stmt, int at, struct str s); /* absent: NULL */
+void sqlite_bind_uuid(sqlite3_stmt *stmt, int at, const struct uuid *u);
+void sqlite_bind_u64(sqlite3_stmt *stmt, int at, uint64_t v);
+/* NULL: absent. Borrowed until the statement is stepped or reset. */
+struct str sqlite_column_str(sqlite3_stmt *stmt, int at);
+/* Zero for what is none. */
+struct uuid sqlite_column_uuid(sqlite3_stmt *stmt, int at);
+
 #endif

@@ -113,6 +113,41 @@ int sqlite_run(sqlite3 *db, const char *sql)
     return sqlite3_exec(db, sql, NULL, NULL, NULL);
 }
 
+void sqlite_bind_str(sqlite3_stmt *stmt, int at, struct str s)
+{
+    if (s.p)
+        sqlite3_bind_text64(stmt, at, s.p, s.n, SQLITE_STATIC, SQLITE_UTF8);
+    else
+        sqlite3_bind_null(stmt, at);
+}
+
+void sqlite_bind_uuid(sqlite3_stmt *stmt, int at, const struct uuid *u)
+{
+    sqlite3_bind_blob(stmt, at, u->b, sizeof u->b, SQLITE_STATIC);
+}
+
+void sqlite_bind_u64(sqlite3_stmt *stmt, int at, uint64_t v)
+{
+    sqlite3_bind_int64(stmt, at, (sqlite3_int64)v);
+}
+
+struct str sqlite_column_str(sqlite3_stmt *stmt, int at)
+{
+    const char *p = (const char *)sqlite3_column_text(stmt, at);
+
+    return p ? str_make(p, (size_t)sqlite3_column_bytes(stmt, at)) : STR_NONE;
+}
+
+struct uuid sqlite_column_uuid(sqlite3_stmt *stmt, int at)
+{
+    struct uuid u = {0};
+    const void *p = sqlite3_column_blob(stmt, at);
+
+    if (p && sqlite3_column_bytes(stmt, at) == sizeof u.b)
+        memcpy(u.b, p, sizeof u.b);
+    return u;
+}
+
 static int explain(sqlite3 *db, const char *path, char why[WHY])
 {
     snprintf(why, WHY, "%s: %s", path, db ? sqlite3_errmsg(db) : "out of memory");

@@ -14,9 +14,20 @@
 #include "store/sqlite.h"
 
 /* A page of all agents walks the agents through the index (each step finds the next name) and takes the head
- * of each one's list, so that no second index on status_at is needed. */
-#define SUMMARY "t.key, t.agent, t.task_id, t.context, t.state, t.status_at, t.seq"
-#define BEHIND "(status_at, key) < (?2, ?3)"
+ * of each one's list, so that no second index on status_at is needed. A context has few tasks: those are sorted. */
+#define SUMMARY                                                                                \
+    "t.key, t.owner, t.agent, t.task_id, t.context, t.dialect, t.state, t.status_at, t.seq"
+/* ?1 agent, ?2 and ?3 where the page begins, ?4 rows, ?5 context, ?6 state, ?7 earliest status time, ?8 and ?9 the
+ * task behind which the page begins */
+#define MATCHES "(?6 IS NULL OR state = ?6) AND status_at >= ?7"
+#define BEHIND                                                                                 \
+    "(status_at, key) < (?2, coalesce((SELECT key FROM tasks WHERE agent = ?8 AND task_id = ?9), ?3))"
+#define NEWEST " ORDER BY status_at DESC, key DESC LIMIT ?4"
+#define NAMES                                                                                  \
+    "WITH RECURSIVE names (agent) AS (SELECT min(agent) FROM tasks UNION ALL "                 \
+    "SELECT (SELECT min(agent) FROM tasks WHERE agent > names.agent) FROM names "              \
+    "WHERE names.agent IS NOT NULL) "
+#define IN_CONTEXT "context = ?5 AND (?1 IS NULL OR agent = ?1) AND " MATCHES
 /* clang-format off */
 #define STATEMENTS(X)                                                                                 \
     X(BEGIN, "BEGIN")                                                                                 \
@@ -26,17 +37,21 @@
             "WHERE t.agent = ?1 AND t.task_id = ?2")                                                  \
     X(TAIL, "SELECT seq, kind, payload FROM task_events WHERE key = ?1 AND seq > ?2 AND seq <= ?3 "   \
             "ORDER BY seq")                                                                           \
-    X(LIST_AGENT, "SELECT " SUMMARY " FROM tasks t WHERE agent = ?1 AND " BEHIND                      \
-                  " ORDER BY status_at DESC, key DESC LIMIT ?4")                                      \
-    X(LIST_ALL, "WITH RECURSIVE names (agent) AS (SELECT min(agent) FROM tasks UNION ALL "            \
-                "SELECT (SELECT min(agent) FROM tasks WHERE agent > names.agent) FROM names "         \
-                "WHERE names.agent IS NOT NULL) "                                                     \
-                "SELECT " SUMMARY " FROM names JOIN tasks t ON t.key IN (SELECT key FROM tasks "      \
-                "WHERE agent = names.agent AND " BEHIND                                               \
-                " ORDER BY status_at DESC, key DESC LIMIT ?4) "                                       \
+    X(DOC, "SELECT seq, doc FROM task_docs WHERE key = ?1")                                           \
+    X(LIST_AGENT, "SELECT " SUMMARY " FROM tasks t WHERE agent = ?1 AND " MATCHES " AND " BEHIND      \
+                  NEWEST)                                                                             \
+    X(LIST_ALL, NAMES "SELECT " SUMMARY " FROM names JOIN tasks t ON t.key IN (SELECT key FROM tasks "\
+                "WHERE agent = names.agent AND " MATCHES " AND " BEHIND NEWEST ") "                   \
                 "WHERE names.agent IS NOT NULL ORDER BY t.status_at DESC, t.key DESC LIMIT ?4")       \
+    X(LIST_CONTEXT, "SELECT " SUMMARY " FROM tasks t INDEXED BY tasks_by_context WHERE " IN_CONTEXT   \
+                    " AND " BEHIND NEWEST)                                                            \
+    X(FIND, NAMES "SELECT " SUMMARY " FROM names CROSS JOIN tasks t ON t.agent = names.agent "        \
+            "AND t.task_id = ?1 ORDER BY t.agent LIMIT ?4")                                           \
     X(COUNT_AGENT, "SELECT count(*) FROM tasks WHERE agent = ?1")                                     \
-    X(COUNT_ALL, "SELECT count(*) FROM tasks")
+    X(COUNT_ALL, "SELECT count(*) FROM tasks")                                                        \
+    X(MATCHES_AGENT, "SELECT count(*) FROM tasks WHERE agent = ?1 AND " MATCHES)                      \
+    X(MATCHES_ALL, "SELECT count(*) FROM tasks WHERE " MATCHES)                                       \
+    X(MATCHES_CONTEXT, "SELECT count(*) FROM tasks WHERE " IN_CONTEXT)
 
 enum statement {
 #define X(name, sql) STMT_##name,
@@ -119,33 +134,18 @@ static bool run(struct reader *r, enum statement which)
 
 /* --- columns -------------------------------------------------------------------------------------- */
 
-static void bind_str(sqlite3_stmt *stmt, int at, struct str s)
-{
-    sqlite3_bind_text64(stmt, at, s.p, s.n, SQLITE_STATIC, SQLITE_UTF8);
-}
-
-static struct uuid column_uuid(sqlite3_stmt *stmt, int at)
-{
-    struct uuid u = {0};
-    const void *p = sqlite3_column_blob(stmt, at);
-
-    if (p && sqlite3_column_bytes(stmt, at) == sizeof u.b)
-        memcpy(u.b, p, sizeof u.b);
-    return u;
-}
-
 static uint64_t column_u64(sqlite3_stmt *stmt, int at)
 {
     return (uint64_t)sqlite3_column_int64(stmt, at);
 }
 
 /* Copies a text into the arena. False: no room. */
-static bool column_str(sqlite3_stmt *stmt, int at, struct arena *arena, struct str *out)
+static bool keep_str(sqlite3_stmt *stmt, int at, struct arena *arena, struct str *out)
 {
-    const char *p = (const char *)sqlite3_column_text(stmt, at);
+    struct str text = sqlite_column_str(stmt, at);
 
-    *out = p ? arena_str(arena, str_make(p, (size_t)sqlite3_column_bytes(stmt, at))) : STR_NONE;
-    return !p || out->p;
+    *out = arena_str(arena, text);
+    return !text.p || out->p;
 }
 
 /* --- loads ---------------------------------------------------------------------------------------- */
@@ -162,7 +162,7 @@ static int read_tail(struct reader *r, struct load *l, struct arena *arena, bool
     *has_room = l->tail != NULL;
     if (!l->tail)
         return SQLITE_OK;
-    sqlite3_bind_blob(stmt, 1, l->key.b, sizeof l->key.b, SQLITE_STATIC);
+    sqlite_bind_uuid(stmt, 1, &l->key);
     sqlite3_bind_int64(stmt, 2, (sqlite3_int64)l->doc_seq);
     sqlite3_bind_int64(stmt, 3, (sqlite3_int64)l->seq);
     while ((rc = sqlite3_step(stmt)) == SQLITE_ROW && *has_room && l->n_tail < room) {
@@ -170,7 +170,7 @@ static int read_tail(struct reader *r, struct load *l, struct arena *arena, bool
 
         e->seq = column_u64(stmt, 0);
         e->kind = (enum a2a_event_kind)sqlite3_column_int(stmt, 1);
-        *has_room = column_str(stmt, 2, arena, &e->payload);
+        *has_room = keep_str(stmt, 2, arena, &e->payload);
     }
     sqlite3_reset(stmt);
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
@@ -182,20 +182,19 @@ static int read_task(struct reader *r, struct load *l, struct arena *arena, bool
     int rc;
 
     *has_room = true;
-    bind_str(stmt, 1, l->agent);
-    bind_str(stmt, 2, l->id);
+    sqlite_bind_str(stmt, 1, l->agent);
+    sqlite_bind_str(stmt, 2, l->id);
     rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW) {
         l->found = true;
-        l->key = column_uuid(stmt, 0);
-        l->owner = column_uuid(stmt, 1);
+        l->key = sqlite_column_uuid(stmt, 0);
+        l->owner = sqlite_column_uuid(stmt, 1);
         l->dialect = (enum a2a_version)sqlite3_column_int(stmt, 3);
         l->state = (enum a2a_state)sqlite3_column_int(stmt, 4);
         l->seq = column_u64(stmt, 5);
         l->status_at_us = sqlite3_column_int64(stmt, 6);
         l->doc_seq = column_u64(stmt, 7);
-        *has_room =
-            column_str(stmt, 2, arena, &l->context) && column_str(stmt, 8, arena, &l->doc);
+        *has_room = keep_str(stmt, 2, arena, &l->context) && keep_str(stmt, 8, arena, &l->doc);
     }
     sqlite3_reset(stmt);
     if (rc == SQLITE_ROW && *has_room && l->doc_seq < l->seq)
@@ -227,13 +226,39 @@ static int read_tasks(struct reader *r, struct load_batch *loads)
 
 /* --- lists ---------------------------------------------------------------------------------------- */
 
+/* All parameters of lists and counts; a statement that has fewer ignores the rest. */
+static void bind_query(sqlite3_stmt *stmt, const struct list_query *q)
+{
+    static const unsigned char last[sizeof(struct uuid)] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                            0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                            0xff, 0xff, 0xff, 0xff};
+
+    sqlite_bind_str(stmt, 1, q->id.p ? q->id : q->agent);
+    /* The first page is the one behind the last place there could be. */
+    sqlite3_bind_int64(stmt, 2, q->has_from ? q->from_us : INT64_MAX);
+    sqlite3_bind_blob(stmt, 3, last, sizeof last, SQLITE_STATIC);
+    /* One row more tells whether there is a next page. */
+    sqlite3_bind_int64(stmt, 4, (sqlite3_int64)q->limit + 1);
+    sqlite_bind_str(stmt, 5, q->context);
+    if (q->has_state)
+        sqlite3_bind_int(stmt, 6, (int)q->state);
+    else
+        sqlite3_bind_null(stmt, 6);
+    sqlite3_bind_int64(stmt, 7, q->has_after_us ? q->after_us : INT64_MIN);
+    sqlite_bind_str(stmt, 8, q->from_agent);
+    sqlite_bind_str(stmt, 9, q->from_id);
+}
+
 static int read_total(struct reader *r, struct list_query *q)
 {
-    sqlite3_stmt *stmt = r->stmts[q->agent.p ? STMT_COUNT_AGENT : STMT_COUNT_ALL];
+    bool is_plain = !q->has_state && !q->has_after_us;
+    sqlite3_stmt *stmt =
+        r->stmts[q->context.p ? STMT_MATCHES_CONTEXT
+                 : q->agent.p ? (is_plain ? STMT_COUNT_AGENT : STMT_MATCHES_AGENT)
+                              : (is_plain ? STMT_COUNT_ALL : STMT_MATCHES_ALL)];
     int rc;
 
-    if (q->agent.p)
-        bind_str(stmt, 1, q->agent);
+    bind_query(stmt, q);
     rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW)
         q->total = column_u64(stmt, 0);
@@ -241,40 +266,71 @@ static int read_total(struct reader *r, struct list_query *q)
     return rc == SQLITE_ROW ? SQLITE_OK : rc;
 }
 
-static bool read_summary(sqlite3_stmt *stmt, struct list_query *q)
+/* False: no room. */
+static bool read_summary(sqlite3_stmt *stmt, struct arena *arena, struct load *row)
 {
-    struct task_summary *row = &q->rows[q->n];
-
-    q->last_key = column_uuid(stmt, 0);
-    row->state = (enum a2a_state)sqlite3_column_int(stmt, 4);
-    row->status_at_us = sqlite3_column_int64(stmt, 5);
-    row->seq = column_u64(stmt, 6);
-    q->n++;
-    return column_str(stmt, 1, q->arena, &row->agent) &&
-           column_str(stmt, 2, q->arena, &row->id) &&
-           column_str(stmt, 3, q->arena, &row->context);
+    *row = (struct load){.found = true};
+    row->key = sqlite_column_uuid(stmt, 0);
+    row->owner = sqlite_column_uuid(stmt, 1);
+    row->dialect = (enum a2a_version)sqlite3_column_int(stmt, 5);
+    row->state = (enum a2a_state)sqlite3_column_int(stmt, 6);
+    row->status_at_us = sqlite3_column_int64(stmt, 7);
+    row->seq = row->doc_seq = column_u64(stmt, 8);
+    return keep_str(stmt, 2, arena, &row->agent) && keep_str(stmt, 3, arena, &row->id) &&
+           keep_str(stmt, 4, arena, &row->context);
 }
 
-static int read_rows(struct reader *r, struct list_query *q)
+/* The document of a row, if *bytes of the page allow it; the first always comes. A row without a document is left
+ * to the core, which reports it. */
+static int read_doc(struct reader *r, struct list_query *q, struct load *row, size_t *bytes,
+                    bool *has_room)
 {
-    sqlite3_stmt *stmt = r->stmts[q->agent.p ? STMT_LIST_AGENT : STMT_LIST_ALL];
+    sqlite3_stmt *stmt = r->stmts[STMT_DOC];
     int rc;
 
-    if (q->agent.p)
-        bind_str(stmt, 1, q->agent);
-    if (!q->has_after) { /* the first page is the one behind the last place there could be */
-        q->after_us = INT64_MAX;
-        memset(q->after_key.b, 0xff, sizeof q->after_key.b);
+    sqlite_bind_uuid(stmt, 1, &row->key);
+    rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW) {
+        row->doc_seq = column_u64(stmt, 0);
+        *bytes += (size_t)sqlite3_column_bytes(stmt, 1);
+        *has_room =
+            (q->n == 0 || *bytes <= LIMIT_LIST_BYTES) && keep_str(stmt, 1, q->arena, &row->doc);
     }
-    sqlite3_bind_int64(stmt, 2, q->after_us);
-    sqlite3_bind_blob(stmt, 3, q->after_key.b, sizeof q->after_key.b, SQLITE_STATIC);
-    /* One row more tells whether there is a next page. */
-    sqlite3_bind_int64(stmt, 4, (sqlite3_int64)q->limit + 1);
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW && q->n < q->limit)
-        if (!read_summary(stmt, q))
+    sqlite3_reset(stmt);
+    if (rc == SQLITE_ROW && *has_room && row->doc_seq < row->seq)
+        return read_tail(r, row, q->arena, has_room);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+/* Rows until the page is full, by number or by bytes. */
+static int read_rows(struct reader *r, struct list_query *q)
+{
+    sqlite3_stmt *stmt = r->stmts[q->id.p        ? STMT_FIND
+                                  : q->context.p ? STMT_LIST_CONTEXT
+                                  : q->agent.p   ? STMT_LIST_AGENT
+                                                 : STMT_LIST_ALL];
+    bool has_room = true;
+    size_t bytes = 0;
+    int rc;
+
+    bind_query(stmt, q);
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW && q->n < q->limit) {
+        struct load *row = &q->rows[q->n];
+        int failed = SQLITE_OK;
+
+        has_room = read_summary(stmt, q->arena, row);
+        if (has_room && q->want_docs)
+            failed = read_doc(r, q, row, &bytes, &has_room);
+        if (failed)
+            rc = failed;
+        if (failed || !has_room)
             break;
+        q->n++;
+    }
     q->has_more = rc == SQLITE_ROW;
     sqlite3_reset(stmt);
+    if (!has_room && q->n == 0)
+        return SQLITE_NOMEM;
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
@@ -283,7 +339,7 @@ static int read_page(struct reader *r, struct list_query *q)
     q->rows = arena_take(q->arena, q->limit * sizeof *q->rows);
     if (!q->rows)
         return ERR_STORE;
-    if (!run(r, STMT_BEGIN) || read_total(r, q) || read_rows(r, q))
+    if (!run(r, STMT_BEGIN) || (!q->id.p && read_total(r, q)) || read_rows(r, q))
         return failed(r, "listing tasks");
     return run(r, STMT_END) ? 0 : failed(r, "ending");
 }

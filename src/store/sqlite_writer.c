@@ -34,6 +34,7 @@
 #define MAX_RETRY_MS 1000
 #define AGENTS_RETRY_MS 1000
 #define CHECKPOINT_POLL_MS 5
+#define WALK_ROWS 10000 /* of tasks, looked at in one go: a few milliseconds */
 
 /* X(name, SQL). Parameters are numbered alike in INSERT and UPDATE. */
 /* clang-format off */
@@ -58,7 +59,15 @@
     X(AGENTS_INSERT, "INSERT INTO agents (id, url, version, source, changed_at) "                     \
                      "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET "                    \
                      "url = excluded.url, version = excluded.version, source = excluded.source, "     \
-                     "changed_at = excluded.changed_at")
+                     "changed_at = excluded.changed_at")                                              \
+    X(WALK, "SELECT key, owner, state, agent, task_id FROM tasks WHERE key > ?1 ORDER BY key")        \
+    X(TAKE, "UPDATE tasks SET owner = ?2 WHERE key = ?1")                                             \
+    X(SPEC_SAVE, "INSERT INTO api_agents (id, url, version, spec, changed_at) "                       \
+                 "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET url = excluded.url, "    \
+                 "version = excluded.version, spec = excluded.spec, "                                 \
+                 "changed_at = excluded.changed_at")                                                  \
+    X(SPEC_DELETE, "DELETE FROM api_agents WHERE id = ?1")                                            \
+    X(SPECS, "SELECT id, spec FROM api_agents ORDER BY id")
 
 enum statement {
 #define X(name, sql) STMT_##name,
@@ -87,8 +96,11 @@ struct writer {
     int log_pages;                /* length of the log after the last commit */
     int checkpoint_at, shrink_at; /* from which length on the reader, or we, must act */
     bool is_down;
-    struct list puts; /* struct agents_put.link: not written yet, newest of each source */
+    struct uuid walked; /* tasks up to this key have no owner of a former life */
+    struct list puts;   /* struct agents_put.link: not written yet, newest of each source */
 };
+
+static void tell_specs(struct writer *w);
 
 /* --- telling the loop ----------------------------------------------------------------------------- */
 
@@ -124,24 +136,6 @@ static int step(struct writer *w, enum statement which)
 
     sqlite3_reset(w->stmts[which]);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
-static void bind_str(sqlite3_stmt *stmt, int at, struct str s)
-{
-    if (s.p)
-        sqlite3_bind_text64(stmt, at, s.p, s.n, SQLITE_STATIC, SQLITE_UTF8);
-    else
-        sqlite3_bind_null(stmt, at);
-}
-
-static void bind_uuid(sqlite3_stmt *stmt, int at, const struct uuid *u)
-{
-    sqlite3_bind_blob(stmt, at, u->b, sizeof u->b, SQLITE_STATIC);
-}
-
-static void bind_u64(sqlite3_stmt *stmt, int at, uint64_t v)
-{
-    sqlite3_bind_int64(stmt, at, (sqlite3_int64)v);
 }
 
 /* --- opening -------------------------------------------------------------------------------------- */
@@ -254,6 +248,7 @@ static bool open_patiently(struct writer *w)
             err = open_database(w, why);
         if (!err) {
             tell_state(w, STORE_UP, "");
+            tell_specs(w);
             return true;
         }
         tell_state(w, STORE_OPENING, why);
@@ -269,19 +264,19 @@ static int write_task(struct writer *w, const struct row *row)
     enum statement which = row->is_new ? STMT_INSERT : STMT_UPDATE;
     sqlite3_stmt *stmt = rewound(w, which);
 
-    bind_uuid(stmt, 1, &t->key);
-    bind_str(stmt, 4, t->context);
+    sqlite_bind_uuid(stmt, 1, &t->key);
+    sqlite_bind_str(stmt, 4, t->context);
     sqlite3_bind_int(stmt, 5, (int)t->dialect);
     sqlite3_bind_int(stmt, 6, (int)t->state);
-    bind_u64(stmt, 7, t->seq);
+    sqlite_bind_u64(stmt, 7, t->seq);
     sqlite3_bind_int64(stmt, 8, t->status_at_us);
-    bind_uuid(stmt, 9, &t->owner);
+    sqlite_bind_uuid(stmt, 9, &t->owner);
     if (row->is_new) {
-        bind_str(stmt, 2, t->agent);
-        bind_str(stmt, 3, t->id);
+        sqlite_bind_str(stmt, 2, t->agent);
+        sqlite_bind_str(stmt, 3, t->id);
     } else {
-        bind_u64(stmt, 10, row->seq_before);
-        bind_uuid(stmt, 11, &row->owner_before);
+        sqlite_bind_u64(stmt, 10, row->seq_before);
+        sqlite_bind_uuid(stmt, 11, &row->owner_before);
     }
     return step(w, which);
 }
@@ -290,9 +285,9 @@ static int write_doc(struct writer *w, const struct task *t)
 {
     sqlite3_stmt *stmt = rewound(w, STMT_DOC);
 
-    bind_uuid(stmt, 1, &t->key);
-    bind_u64(stmt, 2, t->seq);
-    bind_str(stmt, 3, t->doc);
+    sqlite_bind_uuid(stmt, 1, &t->key);
+    sqlite_bind_u64(stmt, 2, t->seq);
+    sqlite_bind_str(stmt, 3, t->doc);
     return step(w, STMT_DOC);
 }
 
@@ -301,13 +296,13 @@ static int write_event(struct writer *w, const struct task *t, const struct row_
 {
     sqlite3_stmt *stmt = rewound(w, STMT_EVENT);
 
-    bind_uuid(stmt, 1, &t->key);
-    bind_u64(stmt, 2, e->seq);
+    sqlite_bind_uuid(stmt, 1, &t->key);
+    sqlite_bind_u64(stmt, 2, e->seq);
     sqlite3_bind_int(stmt, 3, (int)e->kind);
     sqlite3_bind_int64(stmt, 4, w->id);
-    bind_u64(stmt, 5, e->wseq);
+    sqlite_bind_u64(stmt, 5, e->wseq);
     sqlite3_bind_int64(stmt, 6, at_us);
-    bind_str(stmt, 7, e->payload);
+    sqlite_bind_str(stmt, 7, e->payload);
     return step(w, STMT_EVENT);
 }
 
@@ -317,10 +312,10 @@ static int find_twin(struct writer *w, struct row *row)
     sqlite3_stmt *stmt = rewound(w, STMT_TWIN);
     int rc;
 
-    bind_uuid(stmt, 1, &row->after->key);
-    bind_u64(stmt, 2, row->events[0].seq);
+    sqlite_bind_uuid(stmt, 1, &row->after->key);
+    sqlite_bind_u64(stmt, 2, row->events[0].seq);
     sqlite3_bind_int64(stmt, 3, w->id);
-    bind_u64(stmt, 4, row->events[0].wseq);
+    sqlite_bind_u64(stmt, 4, row->events[0].wseq);
     rc = sqlite3_step(stmt);
     sqlite3_reset(stmt);
     if (rc == SQLITE_ROW)
@@ -487,14 +482,14 @@ static int write_put(struct writer *w, const struct agents_put *put)
 
     if (rc != SQLITE_OK)
         return rc;
-    bind_str(rewound(w, STMT_AGENTS_DELETE), 1, put->source);
+    sqlite_bind_str(rewound(w, STMT_AGENTS_DELETE), 1, put->source);
     rc = step(w, STMT_AGENTS_DELETE);
     for (size_t i = 0; i < put->n && rc == SQLITE_OK; i++) {
         stmt = rewound(w, STMT_AGENTS_INSERT);
-        bind_str(stmt, 1, put->agents[i].id);
-        bind_str(stmt, 2, put->agents[i].url);
-        bind_str(stmt, 3, put->agents[i].version);
-        bind_str(stmt, 4, put->source);
+        sqlite_bind_str(stmt, 1, put->agents[i].id);
+        sqlite_bind_str(stmt, 2, put->agents[i].url);
+        sqlite_bind_str(stmt, 3, put->agents[i].version);
+        sqlite_bind_str(stmt, 4, put->source);
         sqlite3_bind_int64(stmt, 5, clock_wall_us());
         rc = step(w, STMT_AGENTS_INSERT);
     }
@@ -528,6 +523,143 @@ static void free_puts(struct writer *w)
     }
 }
 
+/* --- errands -------------------------------------------------------------------------------------- */
+
+/* Makes the task at which `walk` stands ours. */
+static int take_task(struct writer *w, sqlite3_stmt *walk, const struct uuid *key,
+                     struct errand *e)
+{
+    sqlite3_stmt *stmt = rewound(w, STMT_TAKE);
+
+    if (!errand_add(e, sqlite_column_str(walk, 3), sqlite_column_str(walk, 4),
+                    (enum a2a_state)sqlite3_column_int(walk, 2)))
+        return SQLITE_OK;
+    sqlite_bind_uuid(stmt, 1, key);
+    sqlite_bind_uuid(stmt, 2, &e->owner);
+    return step(w, STMT_TAKE);
+}
+
+/* Goes on along the keys for some rows, or until `limit` tasks were taken. There is no index of unfinished tasks (see
+ * 0002); as nobody else writes here, a key that was passed once need not be looked at again in this life. */
+static int walk_on(struct writer *w, struct errand *e, struct uuid *at, bool *is_end)
+{
+    sqlite3_stmt *walk = rewound(w, STMT_WALK);
+    int rc = SQLITE_ROW, failed = SQLITE_OK;
+
+    *at = w->walked;
+    sqlite_bind_uuid(walk, 1, at);
+    for (unsigned n = 0; n < WALK_ROWS && e->n < e->limit && !failed; n++) {
+        struct uuid owner;
+        enum a2a_state state;
+
+        rc = sqlite3_step(walk);
+        if (rc != SQLITE_ROW)
+            break;
+        *at = sqlite_column_uuid(walk, 0);
+        owner = sqlite_column_uuid(walk, 1);
+        state = (enum a2a_state)sqlite3_column_int(walk, 2);
+        if (!a2a_state_is_terminal(state) && id_uuid_compare(&owner, &e->owner) != 0)
+            failed = take_task(w, walk, at, e);
+    }
+    sqlite3_reset(walk);
+    *is_end = rc == SQLITE_DONE;
+    return failed ? failed : rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int save_spec(struct writer *w, const struct errand *e)
+{
+    sqlite3_stmt *stmt = rewound(w, STMT_SPEC_SAVE);
+
+    sqlite_bind_str(stmt, 1, e->id);
+    sqlite_bind_str(stmt, 2, e->url);
+    sqlite_bind_str(stmt, 3, e->version);
+    sqlite_bind_str(stmt, 4, e->spec);
+    sqlite3_bind_int64(stmt, 5, clock_wall_us());
+    return step(w, STMT_SPEC_SAVE);
+}
+
+static int delete_spec(struct writer *w, struct errand *e)
+{
+    int rc;
+
+    sqlite_bind_str(rewound(w, STMT_SPEC_DELETE), 1, e->id);
+    rc = step(w, STMT_SPEC_DELETE);
+    if (rc == SQLITE_OK && sqlite3_changes(w->db) == 0)
+        e->err = ERR_ABSENT;
+    return rc;
+}
+
+/* Tells the loop all agents of the API. What cannot be read now is told after the next change, or start. */
+static void tell_specs(struct writer *w)
+{
+    sqlite3_stmt *stmt = rewound(w, STMT_SPECS);
+    struct specs *specs = specs_new();
+    struct letter *letter;
+    int rc;
+
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+        specs_add(specs, sqlite_column_str(stmt, 0), sqlite_column_str(stmt, 1));
+    sqlite3_reset(stmt);
+    if (rc != SQLITE_DONE) {
+        log_event(LOG_ERROR, "the agents of the API cannot be read",
+                  LOG_Z("why", sqlite3_errmsg(w->db)));
+        specs_free(specs);
+        return;
+    }
+    letter = letter_new(LETTER_SPECS);
+    letter->specs = specs;
+    sqlite_tell(w->s, letter);
+}
+
+static int run_errand(struct writer *w, struct errand *e, struct uuid *at, bool *is_end)
+{
+    int rc = step(w, STMT_BEGIN);
+
+    if (rc != SQLITE_OK)
+        return rc;
+    switch (e->kind) {
+    case ERRAND_TAKE:
+        rc = walk_on(w, e, at, is_end);
+        break;
+    case ERRAND_SAVE:
+        rc = save_spec(w, e);
+        break;
+    case ERRAND_DELETE:
+        rc = delete_spec(w, e);
+        break;
+    }
+    return rc == SQLITE_OK ? step(w, STMT_COMMIT) : rc;
+}
+
+/* Tried once: who asked is there to ask again. A walk that has not come to its end goes behind the letters that
+ * came meanwhile, so that no batch waits for a walk along a million tasks; nor does closing. Takes the letter. */
+static void do_errand(struct writer *w, struct letter *letter)
+{
+    struct errand *e = letter->errand;
+    size_t n_before = e->n;
+    struct uuid at = w->walked;
+    bool is_end = true, is_change;
+    int rc = run_errand(w, e, &at, &is_end);
+
+    if (rc == SQLITE_OK) {
+        w->walked = at;
+    } else {
+        e->n = n_before; /* what earlier steps have taken stays taken */
+        if (e->n == 0)
+            e->err = ERR_STORE;
+        snprintf(e->why, sizeof e->why, "%s: %s", w->s->path, sqlite3_errmsg(w->db));
+        roll_back(w);
+    }
+    if (rc == SQLITE_OK && !is_end && e->n < e->limit && !mailbox_pause(&w->s->to_writer, 0)) {
+        mailbox_post(&w->s->to_writer, letter);
+        return;
+    }
+    is_change = rc == SQLITE_OK && e->kind != ERRAND_TAKE;
+    sqlite_tell(w->s, letter); /* from here on both are the loop's */
+    if (is_change)
+        tell_specs(w);
+}
+
 /* --- the thread ----------------------------------------------------------------------------------- */
 
 static void serve(struct writer *w, bool is_open)
@@ -545,6 +677,10 @@ static void serve(struct writer *w, bool is_open)
             commit(w, letter->batch);
         } else if (letter && letter->kind == LETTER_AGENTS) {
             keep_put(w, letter->put);
+        } else if (letter && letter->kind == LETTER_ERRAND) {
+            BUG_ON(!is_open);
+            do_errand(w, letter);
+            continue;
         }
         if (is_open)
             write_puts(w);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The store's door: opening and closing, reads, lists, and the line in which answers stand. How appends
- * become batches is told in append.c, how missing tasks are fetched in miss.c, how a task changes in fold.c.
+ * The store's door: opening and closing, reads, and the line in which answers stand. How appends become batches
+ * is told in append.c, how missing tasks are fetched in miss.c, how a task changes in fold.c; lists are in
+ * listing.c, small writes in errand.c.
  *
  * Everything here runs on the loop thread. Callers are called back from one place only, store_tell(), and
  * only when all lists and maps are in order again: a callback may append, ask, even close.
@@ -66,6 +67,7 @@ int store_open(struct loop *loop, const struct store_config *config, store_state
     s->is_local = s->backend->is_local;
     append_init(s);
     miss_init(s);
+    errand_init(s);
     *out = s;
     return 0;
 }
@@ -250,149 +252,6 @@ void store_task_changed(struct store *s, struct str agent, struct str id, uint64
     miss_dirty(s, task_key_str(&key));
 }
 
-/* --- lists ---------------------------------------------------------------------------------------- */
-
-/* A page token is the place behind which the page begins: status time and key, 24 bytes, in hex. */
-#define TOKEN_BYTES 24
-#define TOKEN_TEXT (2 * TOKEN_BYTES)
-
-static void token_write(char out[TOKEN_TEXT + 1], int64_t at_us, const struct uuid *key)
-{
-    uint64_t at = (uint64_t)at_us;
-    unsigned char raw[TOKEN_BYTES];
-
-    for (int i = 0; i < 8; i++)
-        raw[i] = (unsigned char)(at >> (56 - 8 * i));
-    memcpy(raw + 8, key->b, sizeof key->b);
-    for (int i = 0; i < TOKEN_BYTES; i++)
-        snprintf(out + 2 * i, 3, "%02x", raw[i]);
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static int token_read(struct str token, int64_t *at_us, struct uuid *key)
-{
-    unsigned char raw[TOKEN_BYTES];
-    uint64_t at = 0;
-
-    if (token.n != TOKEN_TEXT)
-        return ERR_INVALID;
-    for (int i = 0; i < TOKEN_BYTES; i++) {
-        int high = hex_digit(token.p[2 * i]), low = hex_digit(token.p[2 * i + 1]);
-
-        if (high < 0 || low < 0)
-            return ERR_INVALID;
-        raw[i] = (unsigned char)(high << 4 | low);
-    }
-    for (int i = 0; i < 8; i++)
-        at = at << 8 | raw[i];
-    *at_us = (int64_t)at;
-    memcpy(key->b, raw + 8, sizeof key->b);
-    return 0;
-}
-
-static void tell_listing(struct store *s, struct answer *a)
-{
-    struct listing *l = CONTAINER_OF(a, struct listing, answer);
-    struct list_query *q = &l->query;
-    char token[TOKEN_TEXT + 1];
-    bool has_next = !a->err && q->has_more && q->n > 0;
-
-    (void)s;
-    if (has_next)
-        token_write(token, q->rows[q->n - 1].status_at_us, &q->last_key);
-    q->fn(q->arg, a->err, a->err ? NULL : q->rows, a->err ? 0 : q->n, a->err ? 0 : q->total,
-          has_next ? str_make(token, TOKEN_TEXT) : STR_NONE);
-    arena_release(&l->arena);
-    mem_free(l);
-}
-
-int store_task_list(struct store *s, const struct task_query *query, store_list_fn fn,
-                    void *arg)
-{
-    struct listing *l;
-    struct list_query *q;
-    int err = 0;
-
-    if (s->is_closing)
-        return ERR_CANCELED;
-    l = MEM_NEW(struct listing);
-    q = &l->query;
-    arena_init(&l->arena, MB(1));
-    list_init(&l->answer.link);
-    list_init(&q->link);
-    l->answer.tell = tell_listing;
-    q->fn = fn;
-    q->arg = arg;
-    q->arena = &l->arena;
-    q->limit = query->limit < 1 ? 1 : query->limit > 100 ? 100 : query->limit;
-    q->agent = arena_str(&l->arena, query->agent);
-    if (query->agent.p && !q->agent.p)
-        err = ERR_INVALID; /* longer than any name */
-    if (!err && query->after.p) {
-        err = token_read(query->after, &q->after_us, &q->after_key);
-        q->has_after = true;
-    }
-    if (!err && s->state != STORE_UP)
-        err = ERR_STORE;
-    if (err) {
-        l->answer.err = err;
-        store_answer(s, &l->answer);
-    } else {
-        s->backend->ops->list(s->backend, q);
-    }
-    return 0;
-}
-
-void store_list_done(struct store *s, struct list_query *query)
-{
-    struct listing *l = CONTAINER_OF(query, struct listing, query);
-
-    l->answer.err = query->err;
-    store_answer(s, &l->answer);
-    store_tell(s);
-}
-
-/* --- agents --------------------------------------------------------------------------------------- */
-
-void store_agents_put(struct store *s, struct str source, const struct store_agent *agents,
-                      size_t n)
-{
-    struct agents_put *put;
-
-    if (s->is_closing)
-        return;
-    put = MEM_NEW(struct agents_put);
-    put->arena = MEM_NEW(struct arena);
-    arena_init(put->arena, MB(64)); /* LIMIT_AGENTS agents; the operator decides how many */
-    list_init(&put->link);
-    put->source = arena_str(put->arena, source);
-    put->agents = arena_take(put->arena, n * sizeof *agents);
-    BUG_ON(!put->agents || !put->source.p);
-    put->n = n;
-    for (size_t i = 0; i < n; i++)
-        put->agents[i] =
-            (struct store_agent){.id = arena_str(put->arena, agents[i].id),
-                                 .url = arena_str(put->arena, agents[i].url),
-                                 .version = arena_str(put->arena, agents[i].version),
-                                 .source = put->source};
-    s->backend->ops->agents(s->backend, put);
-}
-
-void agents_put_free(struct agents_put *put)
-{
-    if (!put)
-        return;
-    arena_release(put->arena);
-    mem_free(put->arena);
-    mem_free(put);
-}
-
 /* --- figures -------------------------------------------------------------------------------------- */
 
 void store_figures(const struct store *s, struct store_figures *out)
@@ -460,6 +319,7 @@ static void finish(struct store *s)
     timer_stop(s->loop, &s->close_limit);
     append_release(s);
     miss_release(s);
+    errand_release(s);
     s->magic = 0;
     loop_bury(s->loop, &s->grave, free_buried);
     s->on_closed(s->on_closed_arg);

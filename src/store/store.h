@@ -110,6 +110,10 @@ struct append {
     enum a2a_version dialect;
     struct a2a_event events[2]; /* in order */
     size_t n_events;
+    /* The context of a task whose document has none (the agent gave none): what the gateway sent, or absent: one is
+     * made up. It stands in tasks.context and struct task, never in the document. What cannot be one (more than 512
+     * bytes, control characters) counts as absent; a task that has a context keeps it. */
+    struct str context;
     bool likely_new; /* nobody named the task before: insert first, look only if that fails */
 };
 
@@ -126,18 +130,44 @@ typedef void (*store_append_fn)(void *arg, int err, struct task *task, const cha
 MUST_CHECK int store_append(struct store *s, const struct append *a, store_append_fn fn,
                             void *arg);
 
+/* Called after every commit of this node, with the task as committed and cached, before the callbacks of the appends
+ * that made it; once for appends that were committed together. May append, ask, even close. fn NULL: no more. */
+typedef void (*store_commit_fn)(void *arg, struct task *task);
+void store_on_commit(struct store *s, store_commit_fn fn, void *arg);
+
 /* Whether a new send should be refused because appends pile up. */
 bool store_is_full(const struct store *s);
 
 /* Notes that the agent has confirmed the task as it is (fresh without a change). */
 void store_task_heard(struct store *s, struct str agent, struct str id);
 
+/* Which agents have a task of this id: at most 10 ids, in order. err: 0 or ERR_STORE. Borrowed during the call. */
+typedef void (*store_find_fn)(void *arg, int err, const struct str *agents, size_t n);
+MUST_CHECK int store_task_find(struct store *s, struct str id, store_find_fn fn, void *arg);
+
+/* Makes unfinished tasks whose owner no longer lives this node's own (compare-and-set on tasks.owner), at most `limit`
+ * (10,000), and tells which. With SQLite that is everything of former lives, with PostgreSQL that of nodes whose lease
+ * is over; a node whose own lease is over takes nothing. Fewer than `limit`: none are left, unless another node is at
+ * it, too. err: 0 or ERR_STORE. Borrowed during the call. */
+struct task_name {
+    struct str agent, id;
+    enum a2a_state state;
+};
+typedef void (*store_taken_fn)(void *arg, int err, const struct task_name *tasks, size_t n);
+MUST_CHECK int store_take_orphans(struct store *s, unsigned limit, store_taken_fn fn,
+                                  void *arg);
+
 /* --- lists ---------------------------------------------------------------------------------------- */
 
 struct task_query {
-    struct str agent; /* absent: all */
+    struct str agent;   /* absent: all */
+    struct str context; /* absent: all */
+    bool has_state, has_after_us;
+    enum a2a_state state;
+    int64_t after_us; /* status time >= this */
     unsigned limit;   /* 1-100 */
     struct str after; /* page token of an earlier answer; absent: first page */
+    bool want_docs;
 };
 
 struct task_summary {
@@ -145,25 +175,49 @@ struct task_summary {
     enum a2a_state state;
     int64_t status_at_us;
     uint64_t seq;
+    /* with want_docs: the whole document, tail folded; else absent */
+    struct str doc;
+    enum a2a_version dialect;
 };
 
-/* err: 0; ERR_INVALID (bad page token); ERR_STORE. Newest status first. Arrays borrowed during the call;
- * next is absent on the last page. */
+/* err: 0; ERR_INVALID (bad page token); ERR_STORE. Newest status first: by status.timestamp, our commit time where it
+ * is absent, unreadable or in the future. `total` counts all that match, exactly. Arrays borrowed during the call;
+ * next is absent on the last page; a page of large documents (LIMIT_LIST_BYTES) may hold fewer than `limit`, and one
+ * whose stored document cannot be read, or whose name is none, is left out.
+ * Page tokens are opaque, hold no inner key, and stay valid while tasks change. */
 typedef void (*store_list_fn)(void *arg, int err, const struct task_summary *rows, size_t n,
                               uint64_t total, struct str next);
 MUST_CHECK int store_task_list(struct store *s, const struct task_query *q, store_list_fn fn,
                                void *arg);
 
-/* --- agents (shown by agent_view; credentials are never stored) ----------------------------------- */
+/* --- agents (shown by agent_view, which has no credentials) ---------------------------------------- */
 
 struct store_agent {
     struct str id, url, version, source;
 };
 
-/* Makes the stored agents of `source` exactly these. Best effort: retried until it succeeds or is replaced by a
- * later call for the same source. */
+/* Makes the stored agents of `source` exactly these, for people to look at. Best effort: retried until it succeeds or
+ * is replaced by a later call for the same source. Not for source "api". */
 void store_agents_put(struct store *s, struct str source, const struct store_agent *agents,
                       size_t n);
+
+/* Agents registered through the API are kept here whole, as the JSON text of agent_spec_write(). fn comes after the
+ * commit: err 0, ERR_ABSENT (delete: there was none), ERR_STORE with a reason (not kept for later; if the connection
+ * was lost on the way, it may have been written). At once: ERR_INVALID, no such agent can be; ERR_LIMIT, a spec above
+ * 64 KB; ERR_CANCELED, closing. */
+typedef void (*store_done_fn)(void *arg, int err, const char *why);
+MUST_CHECK int store_agent_save(struct store *s, const struct store_agent *agent,
+                                struct str spec, store_done_fn fn, void *arg);
+MUST_CHECK int store_agent_delete(struct store *s, struct str id, store_done_fn fn, void *arg);
+
+/* Tells all agents of source "api", in no order: when the store has come up, and within two seconds after any node has
+ * changed one (this node's own changes, too). Whoever comes late is told at the end of the turn. One listener; fn NULL:
+ * no more. Borrowed during the call. */
+struct store_agent_spec {
+    struct str id, spec;
+};
+typedef void (*store_agents_fn)(void *arg, const struct store_agent_spec *agents, size_t n);
+void store_on_agents(struct store *s, store_agents_fn fn, void *arg);
 
 /* --- how it is doing ------------------------------------------------------------------------------ */
 

@@ -6,11 +6,13 @@
  *     core --commit(batch)--> backend --store_batch_done()--> core       one batch per lane in flight
  *     core --load(loads)----> backend --store_load_done()---> core       one load batch in flight
  *     core --list(query)----> backend --store_list_done()---> core
+ *     core --errand(errand)-> backend --store_errand_done()-> core       small writes beside the spine
  *                             backend --store_backend_state()--> core    up, down, refused
+ *                             backend --store_specs()----------> core    the agents of the API, whole
  *
  * A backend owns an object from the call until it hands it back; every done comes on the loop thread, exactly
  * once, never from inside the call that started it. A backend that lost its database keeps commits (and resends
- * them under the same (writer, wseq) when it is back) but hands loads and lists back with ERR_STORE.
+ * them under the same (writer, wseq) when it is back) but hands loads, lists and errands back with ERR_STORE.
  */
 #ifndef STORE_STORE_INT_H
 #define STORE_STORE_INT_H
@@ -93,23 +95,27 @@ struct load_batch {
     struct arena *arena;
 };
 
+/* A page of tasks, newest status first; or, with `id`, the tasks of that id at all agents, by agent. */
 struct list_query {
     struct list link;
-    struct str agent; /* absent: all */
+    struct str id;             /* absent: a page */
+    struct str agent, context; /* absent: all */
+    bool has_state, has_after_us, want_docs;
+    enum a2a_state state;
+    int64_t after_us; /* status time >= this */
     unsigned limit;
-    bool has_after;
-    int64_t after_us; /* keyset: rows behind (status_at desc, key desc) */
-    struct uuid after_key;
-    /* answer */
+    /* Keyset: rows behind (status time desc, key desc) of this place. The task's key is looked up in the same
+     * statement; where there is no such task, rows of the very same time come once more. */
+    bool has_from;
+    int64_t from_us;
+    struct str from_agent, from_id;
+    /* answer; rows are loads without waiters, their documents and tails only with want_docs */
     int err;
-    struct task_summary *rows; /* in arena */
-    struct uuid last_key;
+    struct load *rows; /* in arena, or otherwise valid until store_list_done() returns */
     size_t n;
     bool has_more;
     uint64_t total;
     struct arena *arena; /* made and released by the core */
-    store_list_fn fn;
-    void *arg;
 };
 
 /* --- agents ------------------------------------------------------------------------------------------ */
@@ -122,6 +128,35 @@ struct agents_put {
     struct arena *arena; /* owns all of the above; released with the object */
 };
 
+/* All agents of the API as they are now. Whoever has it frees it with specs_free(). */
+struct specs {
+    struct arena arena;          /* owns the strings */
+    struct store_agent_spec *at; /* owned */
+    size_t n, room;
+};
+
+/* --- errands: small writes beside the spine, rare, none waits for another --------------------------------- */
+
+enum errand_kind {
+    ERRAND_TAKE,   /* unfinished tasks of the dead become ours */
+    ERRAND_SAVE,   /* an agent of the API */
+    ERRAND_DELETE, /* the same */
+};
+
+struct errand {
+    struct list link; /* the backend's, while it has it */
+    enum errand_kind kind;
+    struct uuid owner;                 /* TAKE: us */
+    unsigned limit;                    /* TAKE */
+    struct str id, url, version, spec; /* SAVE, DELETE; in arena */
+    /* answer */
+    int err; /* 0; ERR_ABSENT (DELETE); ERR_STORE with why */
+    char why[256];
+    struct task_name *tasks; /* TAKE: n of them, room for `limit`; in arena */
+    size_t n;
+    struct arena arena;
+};
+
 /* --- the backend -------------------------------------------------------------------------------------- */
 
 struct backend;
@@ -132,6 +167,8 @@ struct backend_ops {
     void (*list)(struct backend *b, struct list_query *query);
     /* takes it; frees with agents_put_free() */
     void (*agents)(struct backend *b, struct agents_put *put);
+    /* asked only while the store is up */
+    void (*errand)(struct backend *b, struct errand *errand);
     /* Stops; hands back everything it holds (commits it cannot finish: every row stays unfinished, see
      * store_batch_abandoned), then store_backend_closed(). */
     void (*close)(struct backend *b);
@@ -160,12 +197,21 @@ void store_batch_done(struct store *s, struct batch *batch);
 void store_batch_abandoned(struct store *s, struct batch *batch); /* closing: outcome unknown */
 void store_load_done(struct store *s, struct load_batch *loads);
 void store_list_done(struct store *s, struct list_query *query);
+void store_errand_done(struct store *s, struct errand *errand);
+/* TAKE, on any thread: adds a task to those taken; the strings are copied. False: passed over, and said so. */
+bool errand_add(struct errand *e, struct str agent, struct str id, enum a2a_state state);
+void store_specs(struct store *s, struct specs *specs); /* takes it */
 void store_backend_closed(struct store *s);
 /* Another node wrote these tasks (its log was read): cached copies older than seq go. */
 void store_task_changed(struct store *s, struct str agent, struct str id, uint64_t seq);
 /* Whether the cache may be believed: false while the log of the other nodes cannot be read (PostgreSQL). */
 void store_trust(struct store *s, bool trusted);
 void agents_put_free(struct agents_put *put);
+
+struct specs *specs_new(void);
+/* The strings are copied. */
+void specs_add(struct specs *specs, struct str id, struct str spec);
+void specs_free(struct specs *specs); /* accepts NULL */
 
 /* --- migrations: numbered SQL, embedded (migration.c) ---------------------------------------------------- */
 

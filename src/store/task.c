@@ -14,6 +14,12 @@ static bool is_name(struct str s, size_t max)
     return s.p && s.n > 0 && s.n <= max && !str_has_control(s);
 }
 
+bool task_may_be(struct str agent, struct str id)
+{
+    return is_name(agent, LIMIT_AGENT_ID) && is_name(id, LIMIT_TASK_ID) && str_is_utf8(agent) &&
+           str_is_utf8(id);
+}
+
 bool task_key_make(struct task_key *key, struct str agent, struct str id)
 {
     if (!is_name(agent, LIMIT_AGENT_ID) || !is_name(id, LIMIT_TASK_ID))

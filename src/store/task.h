@@ -17,6 +17,10 @@ struct task_key {
     char p[LIMIT_AGENT_ID + 1 + LIMIT_TASK_ID];
 };
 
+/* Whether a task can be called so. What is not so was written by somebody with SQL: told in the log and passed over,
+ * for nobody could ask for it and no page token could name it. */
+bool task_may_be(struct str agent, struct str id);
+
 /* False if there can be no task of that name: a part is empty, too long, or has control characters. */
 bool task_key_make(struct task_key *key, struct str agent, struct str id);
 

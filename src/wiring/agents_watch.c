@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The agents a gateway knows: from AGENTS_FILE, and from A2A_REMOTE_URL.
+ * The agents a gateway knows: from AGENTS_FILE, from A2A_REMOTE_URL, and those registered through the API, which the
+ * store keeps and tells, whichever node took them.
  *
  * The file is read at start, on SIGHUP and when it changes. What is watched is its folder, because editors and
  * orchestrators replace files instead of writing into them; whether anything really changed is decided by the
@@ -36,7 +37,7 @@ static const char *env_lookup(const char *name)
     return getenv(name);
 }
 
-static struct agent_defaults defaults(const struct gateway *g)
+struct agent_defaults agents_defaults(const struct gateway *g)
 {
     return (struct agent_defaults){.max_in_flight = (unsigned)g->config->agent_max_in_flight,
                                    .timeout_ms =
@@ -77,8 +78,9 @@ static void remember(struct gateway *g, const char *source, const struct agent_s
         n++;
     agents = mem_zero(n, sizeof *agents);
     for (const struct agent_spec *s = specs; s; s = s->next)
-        agents[i++] = (struct store_agent){s->id, s->url, str_of(a2a_version_text(s->version)),
-                                           str_of(source)};
+        agents[i++] = (struct store_agent){
+            s->id, s->url, s->has_version ? str_of(a2a_version_text(s->version)) : STR_NONE,
+            str_of(source)};
     store_agents_put(g->store, str_of(source), agents, n);
     mem_free(agents);
 }
@@ -111,9 +113,10 @@ static void complain(const char *path, const struct agents_fault *fault, bool at
 
 static int load(struct agents_watch *w, bool at_start)
 {
-    struct agent_defaults d = defaults(w->gateway);
+    struct agent_defaults d = agents_defaults(w->gateway);
     struct agents_fault fault = {0};
     struct agent_spec *specs = NULL;
+    struct str default_agent = STR_NONE;
     struct arena arena;
     struct buf text;
     uint64_t hash;
@@ -126,12 +129,14 @@ static int load(struct agents_watch *w, bool at_start)
     if (!err && hash == w->seen)
         goto out;
     if (!err)
-        err = agents_file_read(buf_str(&text), &d, env_lookup, &arena, &specs, &fault);
+        err = agents_file_read(buf_str(&text), &d, env_lookup, &arena, &specs, &default_agent,
+                               &fault);
     if (err) {
         complain(w->path, &fault, at_start);
     } else {
         w->seen = hash;
         take_specs(w->gateway, "file", specs);
+        dispatch_set_default(w->gateway->dispatch, default_agent);
     }
 out:
     arena_release(&arena);
@@ -175,11 +180,10 @@ static void watch_folder(struct agents_watch *w)
 /* A2A_REMOTE_URL is one agent without a file, under the id the first SuperX gave it. */
 static int take_remote(struct gateway *g)
 {
-    struct agent_defaults d = defaults(g);
+    struct agent_defaults d = agents_defaults(g);
     struct agent_spec spec = {.id = STR("default"),
                               .url = str_of(g->config->a2a_remote_url),
                               .bearer = str_of(g->config->a2a_remote_bearer),
-                              .version = A2A_0_3,
                               .max_in_flight = d.max_in_flight,
                               .timeout_ms = d.timeout_ms};
     const char *why;
@@ -196,11 +200,52 @@ static int take_remote(struct gateway *g)
     return 0;
 }
 
+/* One agent of the store's, or false: an older or newer SuperX may have written what this one cannot read. */
+static bool read_stored(const struct store_agent_spec *stored, const struct agent_defaults *d,
+                        struct arena *arena, struct agent_spec *out)
+{
+    char why[200] = "it is not JSON";
+
+    if (json_scan(stored->spec, NULL, NULL, 0, NULL) == 0 &&
+        agent_spec_read(stored->spec, d, arena, out, why) == 0)
+        return true;
+    log_event(LOG_ERROR, "stored agent cannot be read, the others are taken",
+              LOG_STR("agent", stored->id), LOG_Z("cause", why));
+    return false;
+}
+
+static void on_stored_agents(void *arg, const struct store_agent_spec *stored, size_t n)
+{
+    struct gateway *g = arg;
+    struct agent_defaults d = agents_defaults(g);
+    struct agent_spec *first = NULL, **last = &first;
+    struct dispatch_change change;
+    struct arena arena;
+
+    arena_init(&arena, MB(64));
+    for (size_t i = 0; i < n; i++) {
+        struct agent_spec *spec = arena_take(&arena, sizeof *spec);
+
+        if (!spec || !read_stored(&stored[i], &d, &arena, spec))
+            continue;
+        spec->next = NULL;
+        *last = spec;
+        last = &spec->next;
+    }
+    dispatch_put(g->dispatch, "api", first, &change);
+    arena_release(&arena);
+    if (change.added || change.changed || change.removed)
+        log_event(LOG_INFO, "agents read", LOG_Z("source", "api"),
+                  LOG_U64("added", change.added), LOG_U64("changed", change.changed),
+                  LOG_U64("removed", change.removed), LOG_U64("kept", change.kept));
+}
+
 int agents_start(struct gateway *g)
 {
     struct agents_watch *w;
 
     g->exit_code = EXIT_CONFIG;
+    store_on_agents(g->store, on_stored_agents, g);
     if (take_remote(g))
         return ERR_INVALID;
     if (g->config->agents_file[0]) {

@@ -45,30 +45,37 @@ int cli_post(const struct config *config, struct str path, struct str body, stru
              int *status)
 {
     static const struct egress_config pool = {.pool_per_host = 1, .idle_timeout_ms = 1000};
-    static const struct egress_header json = {"content-type", {"application/json", 16}};
     struct one_call one = {.loop = loop_new(), .out = out};
     struct egress *egress = egress_new(one.loop, &pool);
     struct egress_request *request;
+    struct egress_header headers[2] = {{"content-type", STR("application/json")}};
     struct egress_call call = {.verb = "POST",
-                               .headers = &json,
+                               .headers = headers,
                                .n_headers = 1,
                                .parts = &body,
                                .n_parts = 1,
-                               .once = true,
                                .max_body = 2 * LIMIT_TASK_BYTES,
                                .connect_timeout_ms = 5000,
                                .timeout_ms = config->http_timeout};
-    struct buf url;
+    struct buf url, token;
 
     buf_init(&url, LIMIT_URL);
+    buf_init(&token, LIMIT_HTTP_HEAD);
+    if (str_is(path, STR("/rpc")) && config->superx_admin_token[0]) {
+        buf_printf(&token, "Bearer %s", config->superx_admin_token);
+        headers[call.n_headers++] = (struct egress_header){"authorization", buf_str(&token)};
+    }
     base_url(config, &url);
     buf_add_str(&url, path);
     call.url = buf_str(&url);
-    one.err = buf_error(&url);
+    one.err = buf_error(&url) ? buf_error(&url) : buf_error(&token);
+    if (!one.err && token.n && !http_is_header_value(buf_str(&token)))
+        one.err = ERR_INVALID;
     if (!one.err)
         one.err = egress_start(egress, &call, on_answer, &one, &request);
     if (one.err)
-        snprintf(one.why, sizeof one.why, "SUPERX_URL: %s", err_text(one.err));
+        snprintf(one.why, sizeof one.why, "SUPERX_URL or SUPERX_ADMIN_TOKEN: %s",
+                 err_text(one.err));
     else
         loop_run(one.loop);
     if (one.err)
@@ -81,5 +88,20 @@ int cli_post(const struct config *config, struct str path, struct str body, stru
     loop_run(one.loop); /* until the connection has closed */
     loop_free(one.loop);
     buf_release(&url);
+    buf_release(&token);
     return one.err;
+}
+
+int cli_rpc(const struct config *config, const char *method, struct str params, struct buf *out)
+{
+    struct buf body;
+    int err, status;
+
+    buf_init(&body, LIMIT_REQUEST_BODY);
+    buf_printf(&body, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":", method);
+    buf_add_str(&body, params);
+    buf_add_char(&body, '}');
+    err = cli_post(config, STR("/rpc"), buf_str(&body), out, &status);
+    buf_release(&body);
+    return err;
 }

@@ -9,8 +9,12 @@
 #include "wiring/config.h"
 
 /* POSTs JSON to SUPERX_URL + path. 0 with the body in `out`; ERR_ otherwise, after saying on stderr what is wrong and
- * what to do. *status is the HTTP status. */
+ * what to do. *status is the HTTP status. To /rpc the admin token goes along, if there is one. */
 MUST_CHECK int cli_post(const struct config *config, struct str path, struct str body,
                         struct buf *out, int *status);
+
+/* One of the gateway's own methods; `params` is a JSON object. `out` gets the JSON-RPC answer, success or error. */
+MUST_CHECK int cli_rpc(const struct config *config, const char *method, struct str params,
+                       struct buf *out);
 
 #endif

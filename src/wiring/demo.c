@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `--demo`: a real A2A agent as a child process, registered under the ids "demo" (A2A 1.0) and "demo-0.3".
+ * `--demo`: a real A2A agent as a child process, registered under the ids "demo" (A2A 1.0) and "demo-0.3". Which
+ * version each speaks, and where, the gateway learns as with any other agent: from its card.
  *
  * The child listens on a free loopback port, says which on its standard output, and dies with us: the kernel sends
  * it SIGKILL when we go, however we go. Demo agents are never stored, and are refused with a database on another
@@ -83,15 +84,19 @@ static pid_t start_child(int out)
 
 static void register_agents(struct gateway *g, uint16_t port)
 {
-    char url[64];
-    struct agent_spec old = {.id = STR("demo-0.3"), .version = A2A_0_3};
-    struct agent_spec new = {.id = STR("demo"), .version = A2A_1_0, .next = &old};
+    char old_url[64], new_url[64];
+    struct agent_defaults d = agents_defaults(g);
+    struct agent_spec old = {
+        .id = STR("demo-0.3"), .max_in_flight = d.max_in_flight, .timeout_ms = d.timeout_ms};
+    struct agent_spec new = old;
     struct dispatch_change change;
 
-    snprintf(url, sizeof url, "http://127.0.0.1:%u/", (unsigned)port);
-    old.url = new.url = str_of(url);
-    old.max_in_flight = new.max_in_flight = (unsigned)g->config->agent_max_in_flight;
-    old.timeout_ms = new.timeout_ms = g->config->agent_call_timeout;
+    snprintf(old_url, sizeof old_url, "http://127.0.0.1:%u/0.3/", (unsigned)port);
+    snprintf(new_url, sizeof new_url, "http://127.0.0.1:%u/1.0/", (unsigned)port);
+    old.url = str_of(old_url);
+    new.id = STR("demo");
+    new.url = str_of(new_url);
+    new.next = &old;
     dispatch_put(g->dispatch, "demo", &new, &change);
 }
 

@@ -2,10 +2,13 @@
  *
  * `superx demo-agent`: a real A2A agent to try the gateway with, speaking 0.3 and 1.0 over JSON-RPC.
  *
+ * Below /0.3/ it is an agent that knows only 0.3, below /1.0/ one that knows only 1.0, elsewhere it knows both; each of
+ * the three has its card.
+ *
  * What it does is written in the first word of the message:
  *
  *     hello                 anything else: completed, echoed as an artifact
- *     delay SECONDS text    works that long, then completes (a blocking send waits for it)
+ *     sleep SECONDS text    works that long, then completes (a blocking send waits for it); `delay` is the same
  *     count to N            one number every 200 ms
  *     ask question          input-required; the next message to the task completes it
  *     fail reason           failed          reject reason    rejected
@@ -16,8 +19,8 @@
  *     hang                  never answers
  *
  * It remembers nothing: the task id carries the message and the time it came, and a task's state is computed from
- * its id and the clock. Restarted, it goes on where it was. (The one exception is the answer to an `ask`, which
- * lives as long as the process.)
+ * its id and the clock. Restarted, it goes on where it was. (The exceptions are the answer to an `ask` and that a task
+ * was canceled: these live as long as the process.)
  */
 #include <signal.h>
 #include <stdio.h>
@@ -27,6 +30,7 @@
 #include "lib/clock.h"
 #include "lib/id.h"
 #include "lib/limits.h"
+#include "lib/list.h"
 #include "lib/mem.h"
 #include "wiring/gateway.h"
 
@@ -34,7 +38,7 @@
 #define CONTEXT_MAX 100
 #define TICK_MS 200
 #define WAIT_MAX_MS 3600000
-#define ANSWERS 64
+#define NOTES 64
 
 struct script {
     struct str verb; /* first word */
@@ -50,14 +54,18 @@ struct demo_task {
 struct demo_agent {
     struct loop *loop;
     struct buf out;
-    struct {
-        char id[LIMIT_TASK_ID + 1], text[TEXT_MAX + 1];
-    } answers[ANSWERS]; /* what was said to tasks that asked; the oldest goes first */
-    unsigned n_answers;
+    struct list waiting; /* blocking sends */
+    /* what cannot be computed from a task's id; the oldest goes first */
+    struct note {
+        char id[LIMIT_TASK_ID + 1], text[TEXT_MAX + 1]; /* what was said to a task that asked */
+        int64_t canceled_at_ms;                         /* 0: not canceled */
+    } notes[NOTES];
+    unsigned n_notes;
 };
 
 /* A blocking send that waits for its task to end. */
 struct waiting {
+    struct list link; /* in demo_agent.waiting */
     struct timer timer;
     struct demo_agent *agent;
     struct exchange *exchange;
@@ -149,26 +157,28 @@ static int read_id(struct str id, struct demo_task *t)
 
 /* --- what a task is now --- */
 
-static const char *answer_to(const struct demo_agent *a, const char *id)
+static const struct note *find_note(const struct demo_agent *a, const char *id)
 {
-    for (unsigned i = 0; i < ANSWERS && i < a->n_answers; i++)
-        if (strcmp(a->answers[i].id, id) == 0)
-            return a->answers[i].text;
+    for (unsigned i = 0; i < NOTES && i < a->n_notes; i++)
+        if (strcmp(a->notes[i].id, id) == 0)
+            return &a->notes[i];
     return NULL;
 }
 
-static void remember_answer(struct demo_agent *a, const char *id, const char *text)
+static void take_note(struct demo_agent *a, const char *id, const char *text,
+                      int64_t canceled_at_ms)
 {
-    unsigned i = a->n_answers++ % ANSWERS;
+    struct note *note = &a->notes[a->n_notes++ % NOTES];
 
-    snprintf(a->answers[i].id, sizeof a->answers[i].id, "%s", id);
-    snprintf(a->answers[i].text, sizeof a->answers[i].text, "%s", text);
+    snprintf(note->id, sizeof note->id, "%s", id);
+    snprintf(note->text, sizeof note->text, "%s", text);
+    note->canceled_at_ms = canceled_at_ms;
 }
 
 /* When the task ends, in milliseconds after its start; 0: at once. */
 static int64_t duration_ms(const struct script *s)
 {
-    if (str_is(s->verb, STR("delay")))
+    if (str_is(s->verb, STR("delay")) || str_is(s->verb, STR("sleep")))
         return s->number * 1000;
     if (str_is(s->verb, STR("count")))
         return s->number * TICK_MS;
@@ -179,9 +189,12 @@ static enum a2a_state state_now(const struct demo_agent *a, const struct demo_ta
                                 int64_t now_ms)
 {
     struct script s = parse_script(str_of(t->text));
+    const struct note *note = find_note(a, t->id);
 
+    if (note && note->canceled_at_ms)
+        return A2A_STATE_CANCELED;
     if (str_is(s.verb, STR("ask")))
-        return answer_to(a, t->id) ? A2A_STATE_COMPLETED : A2A_STATE_INPUT_REQUIRED;
+        return note ? A2A_STATE_COMPLETED : A2A_STATE_INPUT_REQUIRED;
     if (now_ms < t->started_ms + duration_ms(&s))
         return A2A_STATE_WORKING;
     if (str_is(s.verb, STR("fail")))
@@ -232,7 +245,7 @@ static void write_artifacts(struct buf *out, enum a2a_version v, const struct de
                             const struct demo_task *t, int64_t now_ms)
 {
     struct script s = parse_script(str_of(t->text));
-    const char *answer = answer_to(a, t->id);
+    const struct note *note = find_note(a, t->id);
     int64_t n = 1, ticks = (now_ms - t->started_ms) / TICK_MS;
     struct buf text;
 
@@ -246,7 +259,7 @@ static void write_artifacts(struct buf *out, enum a2a_version v, const struct de
         if (n != 1 || str_is(s.verb, STR("count")))
             buf_printf(&text, "%lld", (long long)i);
         else
-            buf_printf(&text, "echo: %s", answer ? answer : t->text);
+            buf_printf(&text, "echo: %s", note ? note->text : t->text);
         if (i > 1)
             buf_add_char(out, ',');
         write_artifact(out, v, i, buf_str(&text));
@@ -261,8 +274,11 @@ static void write_task(struct buf *out, enum a2a_version v, const struct demo_ag
     struct script s = parse_script(str_of(t->text));
     enum a2a_state state = state_now(a, t, now_ms);
     int64_t at_ms = t->started_ms + (state == A2A_STATE_WORKING ? 0 : duration_ms(&s));
+    const struct note *note = find_note(a, t->id);
     char when[CLOCK_TEXT + 1];
 
+    if (note && note->canceled_at_ms)
+        at_ms = note->canceled_at_ms;
     clock_format(at_ms * 1000, when);
     BUF_LIT(out, "{\"id\":");
     json_write_string(out, str_of(t->id));
@@ -272,7 +288,8 @@ static void write_task(struct buf *out, enum a2a_version v, const struct demo_ag
         BUF_LIT(out, ",\"kind\":\"task\"");
     BUF_LIT(out, ",\"status\":{\"state\":");
     json_write_string(out, str_of(a2a_state_name(state, v)));
-    if (state != A2A_STATE_COMPLETED && state != A2A_STATE_WORKING) {
+    if (state != A2A_STATE_COMPLETED && state != A2A_STATE_WORKING &&
+        state != A2A_STATE_CANCELED) {
         BUF_LIT(out, ",\"message\":");
         write_message(out, v, t, "status", s.rest.p ? s.rest : STR("no reason given"));
     }
@@ -308,16 +325,21 @@ static void answer_fault(struct demo_agent *a, struct exchange *x, const struct 
 static void answer_object(struct demo_agent *a, struct exchange *x, const struct a2a_request *r,
                           enum a2a_reply_kind kind, const struct demo_task *t, struct str text)
 {
+    struct a2a_result result = {.kind = kind, .version = r->version};
     struct buf object;
+    const char *why;
 
     buf_init(&object, MB(4));
     if (kind == A2A_REPLY_TASK)
         write_task(&object, r->version, a, t);
     else
         write_message(&object, r->version, t, "reply", text);
-    a2a_result_write(&a->out, r, kind, buf_str(&object), -1);
+    result.object = buf_str(&object);
+    if (a2a_result_write(&a->out, r, &result, &why))
+        exchange_answer_text(x, 500, why);
+    else
+        answer_out(a, x, 200, "application/json");
     buf_release(&object);
-    answer_out(a, x, 200, "application/json");
 }
 
 static void on_gone(void *arg)
@@ -325,6 +347,7 @@ static void on_gone(void *arg)
     struct waiting *w = arg;
 
     timer_stop(w->agent->loop, &w->timer);
+    list_remove(&w->link);
     mem_free(w);
 }
 
@@ -334,6 +357,7 @@ static void on_ended(struct timer *t, void *arg)
 
     (void)t;
     answer_object(w->agent, w->exchange, &w->request, A2A_REPLY_TASK, &w->task, STR_NONE);
+    list_remove(&w->link);
     mem_free(w);
 }
 
@@ -350,6 +374,7 @@ static void wait_for_end(struct demo_agent *a, struct exchange *x, const struct 
         .method = r->method, .version = r->version, .id = str_make(w->id, r->id.n)};
     timer_init(&w->timer, on_ended, w);
     timer_start(a->loop, &w->timer, after_ms);
+    list_append(&a->waiting, &w->link);
     exchange_on_gone(x, on_gone, w);
 }
 
@@ -398,15 +423,6 @@ static void first_text(struct str message, char out[TEXT_MAX + 1])
     buf_release(&decoded);
 }
 
-static bool wants_no_wait(const struct a2a_request *r)
-{
-    if (!r->configuration.p)
-        return false;
-    if (r->version == A2A_1_0)
-        return json_type(json_get(r->configuration, "returnImmediately")) == JSON_TRUE;
-    return json_type(json_get(r->configuration, "blocking")) == JSON_FALSE;
-}
-
 static int begin_task(struct demo_agent *a, const struct a2a_request *r, struct demo_task *t)
 {
     struct buf id;
@@ -423,7 +439,7 @@ static int begin_task(struct demo_agent *a, const struct a2a_request *r, struct 
         if (err)
             return ERR_ABSENT;
         first_text(r->message, said);
-        remember_answer(a, t->id, said);
+        take_note(a, t->id, said, 0);
         return 0;
     }
     t->started_ms = clock_wall_ms();
@@ -457,49 +473,152 @@ static void on_send(struct demo_agent *a, struct exchange *x, const struct a2a_r
         return;
     else if (str_is(s.verb, STR("message")))
         answer_object(a, x, r, A2A_REPLY_MESSAGE, &t, s.rest.p ? s.rest : STR(""));
-    else if (left > 0 && !wants_no_wait(r))
+    else if (left > 0 && r->wait != A2A_WAIT_NOT)
         wait_for_end(a, x, r, &t, (uint64_t)left);
     else
         answer_object(a, x, r, A2A_REPLY_TASK, &t, STR_NONE);
 }
 
-static void on_get(struct demo_agent *a, struct exchange *x, const struct a2a_request *r)
+/* The task that the request names; false after answering that there is none. */
+static bool find_task(struct demo_agent *a, struct exchange *x, const struct a2a_request *r,
+                      struct demo_task *t)
 {
-    struct demo_task t;
     struct buf id;
     int err;
 
     buf_init(&id, LIMIT_TASK_ID);
     err = json_string_decode(r->task_id, &id);
-    err = err ? err : read_id(buf_str(&id), &t);
+    err = err ? err : read_id(buf_str(&id), t);
     buf_release(&id);
     if (err)
         answer_fault(a, x, r, A2A_ERROR_TASK_NOT_FOUND, "not a task of this agent");
-    else
+    return !err;
+}
+
+static void on_get(struct demo_agent *a, struct exchange *x, const struct a2a_request *r)
+{
+    struct demo_task t;
+
+    if (find_task(a, x, r, &t))
         answer_object(a, x, r, A2A_REPLY_TASK, &t, STR_NONE);
+}
+
+/* Who waits for the task is told in the next millisecond. */
+static void on_cancel(struct demo_agent *a, struct exchange *x, const struct a2a_request *r)
+{
+    struct demo_task t;
+
+    if (!find_task(a, x, r, &t))
+        return;
+    if (a2a_state_is_terminal(state_now(a, &t, clock_wall_ms()))) {
+        answer_fault(a, x, r, A2A_ERROR_TASK_NOT_CANCELABLE, "it is over");
+        return;
+    }
+    take_note(a, t.id, "", clock_wall_ms());
+    LIST_EACH (it, &a->waiting) {
+        struct waiting *w = CONTAINER_OF(it, struct waiting, link);
+
+        if (strcmp(w->task.id, t.id) == 0)
+            timer_start(a->loop, &w->timer, 1);
+    }
+    answer_object(a, x, r, A2A_REPLY_TASK, &t, STR_NONE);
+}
+
+/* --- who it is, by the path --- */
+
+/* Said once, in 1.0; the card's writer makes the others of it. */
+static const char card[] =
+    "{\"name\":\"SuperX demo agent\",\"description\":\"Does what the first word of a message says, to "
+    "try the gateway with.\",\"version\":\"" SUPERX_VERSION
+    "\",\"supportedInterfaces\":[{\"url\":"
+    "\"http://127.0.0.1/\",\"protocolBinding\":\"JSONRPC\",\"protocolVersion\":\"1.0\"}],"
+    "\"capabilities\":{\"streaming\":false,\"pushNotifications\":false},"
+    "\"defaultInputModes\":[\"text/plain\"],\"defaultOutputModes\":[\"text/plain\"],\"skills\":["
+    "{\"id\":\"echo\",\"name\":\"Echo\",\"description\":\"Says again what it was told.\",\"tags\":"
+    "[\"demo\"],\"examples\":[\"hello\"]},"
+    "{\"id\":\"sleep\",\"name\":\"Long work\",\"description\":\"Works some seconds, or counts.\","
+    "\"tags\":[\"demo\"],\"examples\":[\"sleep 5\",\"count to 10\"]},"
+    "{\"id\":\"ask\",\"name\":\"Dialogue\",\"description\":\"Asks back before it completes.\","
+    "\"tags\":[\"demo\"],\"examples\":[\"ask your name\"]}]}";
+
+static bool is_below(struct str path, struct str folder)
+{
+    return str_has_prefix(path, folder) && (path.n == folder.n || path.p[folder.n] == '/');
+}
+
+static void on_card(struct demo_agent *a, struct exchange *x)
+{
+    const struct http_head *head = exchange_head(x);
+    enum a2a_card_form form = A2A_CARD_HYBRID;
+    struct a2a_card_offer offer = {.streaming = false};
+    struct str folder = STR("/");
+    struct buf url;
+
+    if (is_below(head->path, STR("/0.3"))) {
+        form = A2A_CARD_0_3;
+        folder = STR("/0.3/");
+    } else if (is_below(head->path, STR("/1.0"))) {
+        form = A2A_CARD_1_0;
+        folder = STR("/1.0/");
+    }
+    buf_init(&url, LIMIT_URL);
+    BUF_LIT(&url, "http://");
+    buf_add_str(&url, http_head_get(head, STR("host")));
+    buf_add_str(&url, folder);
+    offer.url = buf_str(&url);
+    if (buf_error(&url) || a2a_card_write(&a->out, str_of(card), form, &offer))
+        exchange_answer_text(x, 500, "The card could not be written.");
+    else
+        answer_out(a, x, 200, "application/json");
+    buf_release(&url);
+}
+
+/* Whether the agent of this path speaks the request's version. */
+static bool speaks(struct str path, enum a2a_version version)
+{
+    return !is_below(path, version == A2A_1_0 ? STR("/0.3") : STR("/1.0"));
+}
+
+static void on_method(struct demo_agent *a, struct exchange *x, const struct a2a_request *r)
+{
+    if (!speaks(exchange_head(x)->path, r->version))
+        answer_fault(a, x, r, A2A_ERROR_METHOD_NOT_FOUND,
+                     "this agent speaks the other version of A2A");
+    else if (r->method == A2A_SEND)
+        on_send(a, x, r);
+    else if (r->method == A2A_GET)
+        on_get(a, x, r);
+    else if (r->method == A2A_CANCEL)
+        on_cancel(a, x, r);
+    else
+        answer_fault(a, x, r, A2A_ERROR_UNSUPPORTED,
+                     "the demo agent knows send, get and cancel");
+}
+
+static bool is_card_path(struct str path)
+{
+    static const struct str end = {"/.well-known/agent-card.json", 28};
+
+    return path.n >= end.n && str_is(str_make(path.p + path.n - end.n, end.n), end);
 }
 
 static void on_request(struct exchange *x, void *arg)
 {
     struct demo_agent *a = arg;
+    const struct http_head *head = exchange_head(x);
     struct a2a_request r;
     struct a2a_fault fault;
 
-    if (exchange_head(x)->verb != HTTP_VERB_POST) {
+    if (head->verb != HTTP_VERB_POST && is_card_path(head->path)) {
+        on_card(a, x);
+    } else if (head->verb != HTTP_VERB_POST) {
         exchange_answer_text(x, 200, "SuperX demo agent: POST JSON-RPC (A2A 0.3 or 1.0) here.");
-        return;
-    }
-    if (a2a_request_read(exchange_body(x), STR_NONE, &r, &fault)) {
+    } else if (a2a_request_read(exchange_body(x), STR_NONE, &r, &fault)) {
         a2a_error_write(&a->out, r.version, r.id, &fault);
         answer_out(a, x, 200, "application/json");
-        return;
+    } else {
+        on_method(a, x, &r);
     }
-    if (r.method == A2A_SEND)
-        on_send(a, x, &r);
-    else if (r.method == A2A_GET)
-        on_get(a, x, &r);
-    else
-        answer_fault(a, x, &r, A2A_ERROR_UNSUPPORTED, "the demo agent knows send and get");
 }
 
 int demo_agent_run(int argc, char **argv)
@@ -523,6 +642,7 @@ int demo_agent_run(int argc, char **argv)
         return EXIT_USAGE;
     }
     signal(SIGPIPE, SIG_IGN);
+    list_init(&agent.waiting);
     buf_init(&agent.out, MB(8));
     if (server_open(agent.loop, &config, on_request, &agent, &server, why)) {
         fprintf(stderr, "superx: %s\n", why);

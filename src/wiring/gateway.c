@@ -2,7 +2,7 @@
  *
  * A gateway's life: build the stations from the ground up, run, and take them down in the other order.
  *
- *   start   loop, egress, dispatch, store (opens in its own time), calls, binding, server, agents, demo
+ *   start   loop, egress, dispatch, store (opens in its own time), follow, calls, binding, server, agents, demo
  *   ready   the store is up: until then sends are refused and /health/ready says why
  *   stop    SIGTERM: the listener closes, calls in flight finish (SHUTDOWN_MS), also those whose callers have hung
  *           up, the store commits what is queued, exit 0. A second SIGTERM or SIGINT stops waiting.
@@ -86,6 +86,7 @@ static void stop(struct gateway *g, const char *why)
               LOG_Z("cause", why), LOG_U64("calls", calls_running(g->calls)),
               LOG_U64("within_ms", g->config->shutdown_ms));
     agents_stop(g);
+    follow_stop(g->follow);
     timer_start(g->loop, &g->give_up, g->config->shutdown_ms);
     server_drain(g->server, g->config->shutdown_ms, on_server_drained, g);
     calls_drain(g->calls, on_calls_idle, g);
@@ -126,6 +127,7 @@ static void on_store_state(void *arg, enum store_state state, const char *why)
                   LOG_Z("store", store_describe(g->store)),
                   LOG_U64("ms", clock_mono_ms() - g->started_ms));
         g->store_was_up = true;
+        follow_store_up(g->follow);
         break;
     case STORE_OPENING:
     case STORE_DOWN:
@@ -165,6 +167,25 @@ static int open_store(struct gateway *g)
     return 0;
 }
 
+static int open_binding(struct gateway *g)
+{
+    const struct config *c = g->config;
+    struct binding_config config = {.public_url = c->public_url,
+                                    .trusted_proxies = c->trusted_proxies,
+                                    .admin_token = c->superx_admin_token,
+                                    .listen = c->listen,
+                                    .port = (uint16_t)c->port,
+                                    .rpc_http_400 = c->rpc_http_400};
+    char why[256];
+
+    if (binding_new(g->calls, &config, &g->binding, why)) {
+        fprintf(stderr, "superx: %s\n", why);
+        g->exit_code = EXIT_CONFIG;
+        return ERR_INVALID;
+    }
+    return 0;
+}
+
 static int open_server(struct gateway *g)
 {
     struct server_config config = {.host = g->config->listen,
@@ -190,17 +211,28 @@ static int build(struct gateway *g)
     struct egress_config egress = {.pool_per_host = (unsigned)c->http_pool_size,
                                    .idle_timeout_ms = 60000,
                                    .reuse_within_ms = 4000};
-    struct calls_config calls = {.fresh_ms = c->task_fresh_ms, .store_wait_ms = STORE_WAIT_MS};
+    struct dispatch_config dispatch = {.card_timeout_ms = c->http_card_timeout,
+                                       .card_ttl_ms = c->agent_card_ttl};
+    struct follow_config follow = {.poll_min_ms = c->poll_min_ms,
+                                   .poll_max_ms = c->poll_max_ms,
+                                   .interrupted_ms = c->poll_interrupted_ms,
+                                   .lost_ms = c->task_lost_ms};
+    struct calls_config calls = {.fresh_ms = c->task_fresh_ms,
+                                 .store_wait_ms = STORE_WAIT_MS,
+                                 .send_wait_ms = c->send_wait,
+                                 .agent_defaults = agents_defaults(g)};
     int err;
 
     g->loop = loop_new();
     watch_signals(g);
     g->egress = egress_new(g->loop, &egress);
-    g->dispatch = dispatch_new(g->loop, g->egress);
+    g->dispatch = dispatch_new(g->loop, g->egress, &dispatch);
     if ((err = open_store(g)))
         return err;
-    g->calls = calls_new(g->loop, g->store, g->dispatch, &calls);
-    g->binding = binding_new(g->calls);
+    g->follow = follow_new(g->loop, g->store, g->dispatch, &follow);
+    g->calls = calls_new(g->loop, g->store, g->dispatch, g->follow, &calls);
+    if ((err = open_binding(g)))
+        return err;
     pages_add(g);
     if ((err = open_server(g)))
         return err;
@@ -259,6 +291,8 @@ static void take_down(struct gateway *g)
     if (g->server)
         server_close(g->server);
     g->server = NULL;
+    if (g->follow)
+        follow_stop(g->follow); /* asks nobody any more while the store closes */
     if (g->egress)
         egress_cancel_all(g->egress);
     if (g->store && !g->store_is_closing) {
@@ -271,6 +305,7 @@ static void take_down(struct gateway *g)
         egress_cancel_all(g->egress); /* what the store's last answers made calls ask */
     binding_free(g->binding);
     calls_free(g->calls);
+    follow_free(g->follow);
     dispatch_free(g->dispatch);
     egress_free(g->egress);
     close_signals(g);

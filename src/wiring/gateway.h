@@ -13,6 +13,7 @@
 #include "call/call.h"
 #include "dispatch/dispatch.h"
 #include "egress/egress.h"
+#include "follow/follow.h"
 #include "lib/loop.h"
 #include "store/store.h"
 #include "wiring/config.h"
@@ -35,6 +36,7 @@ struct gateway {
     struct egress *egress;
     struct dispatch *dispatch;
     struct store *store;
+    struct follow *follow;
     struct calls *calls;
     struct binding *binding;
     struct server *server;
@@ -59,6 +61,7 @@ void pages_add(struct gateway *g);
 MUST_CHECK int agents_start(struct gateway *g); /* ERR_INVALID: said on stderr, exit 78 */
 void agents_reload(struct gateway *g);          /* SIGHUP, or the file changed */
 void agents_stop(struct gateway *g);
+struct agent_defaults agents_defaults(const struct gateway *g);
 
 /* The demo agent as a child process (demo.c). */
 MUST_CHECK int demo_start(struct gateway *g);

@@ -7,7 +7,7 @@
  *     POST /task       a completed task of its own, a document of about 1 KB
  *
  * It trusts its callers, which are the gateway, nginx and wrk on loopback: the head is searched for its
- * Content-Length and the body for its first "id", and nothing else is looked at. Requests may come in pieces and
+ * Content-Length and the body for its first "id", and nothing else is looked at; a GET gets 404. Requests may come in pieces and
  * pipelined; one that does not fit the buffer ends its connection. It prints `port N` and runs until it is killed.
  */
 #include <arpa/inet.h>
@@ -81,6 +81,14 @@ static int write_result(char *out, size_t max, const char *id, bool is_task)
         id, run, n, run, n, padding);
 }
 
+/* The gateway looks for a card; there is none. */
+static bool answer_no_card(struct peer *p)
+{
+    static const char text[] = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+
+    return send(p->fd, text, sizeof text - 1, MSG_NOSIGNAL) == (ssize_t)(sizeof text - 1);
+}
+
 /* Answers what stands in in[0..length), which is a whole request. */
 static bool answer(struct peer *p, const char *body)
 {
@@ -88,6 +96,8 @@ static bool answer(struct peer *p, const char *body)
     bool is_task = strncmp(p->in, "POST /task", strlen("POST /task")) == 0;
     int n_text, n;
 
+    if (strncmp(p->in, "GET ", 4) == 0)
+        return answer_no_card(p);
     find_id(body, id);
     n_text = write_result(text, sizeof text, id, is_task);
     n = snprintf(

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from load import Run, SqliteLoop, pgbench, wrk
 from servers import (HERE, ROOT, SERVER_CPU, Agent, BenchFailed, Database, Nginx, StoryFailed, Superx,
-                     server_settings)
+                     build_translate, server_settings)
 
 CLIENTS = 64
 POINTS = (8, 32, 64)  # clients of pgbench; with many of them it loses speed
@@ -31,10 +31,12 @@ STARTS = 10
 CACHED_AT_MOST = 2000  # tasks of 1 KB in the smallest cache, generously
 SEND = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": {"message": {
     "kind": "message", "messageId": "m-@", "role": "user", "parts": [{"kind": "text", "text": "message hi"}]}}})
+SEND_1_0 = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": {
+    "messageId": "m-@", "role": "ROLE_USER", "parts": [{"text": "message hi"}]}}})
 
 
-def get_body(task_id):
-    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tasks/get", "params": {"id": task_id}})
+def get_body(task_id, method="tasks/get"):
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": {"id": task_id}})
 
 
 # --- figures -------------------------------------------------------------------------------------------------------
@@ -315,6 +317,40 @@ def part_table(bench):
     for name, what, most in (("hit", "cache hit", 0.5), ("miss", "cache miss", 5), ("write", "write", 5)):
         rows += [Row(f"{what}, 1 client, p50", figure(saw[name], "p50_ms", "ms"), at_most=most),
                  Row("- p99", figure(saw[name], "p99_ms", "ms"), at_most=most)]
+    return rows
+
+
+def translation_rows(bench):
+    """The codec alone, in a program of its own."""
+    program = build_translate()
+    saw = {"0.3-1.0": [], "1.0-0.3": []}
+    for _ in range(bench.rounds):
+        done = subprocess.run([str(program), "500"], capture_output=True, text=True, check=True, timeout=60)
+        for line in done.stdout.splitlines():
+            direction, size, ns = line.split()
+            saw[direction].append((int(size), float(ns) / 1e3))
+    return [Row(f"translation {name.replace('-', ' -> ')}, a message of {runs[0][0]} bytes",
+                Figure([us for _, us in runs], "us"), at_most=3) for name, runs in saw.items()]
+
+
+def part_versions(bench):
+    """What translation costs: the codec alone, and 1.0 callers of a 0.3 agent against 0.3 callers."""
+    agent = Agent(bench)
+    gateway = Superx(bench, agent, Database(bench).url, cpu=SERVER_CPU)
+    task = gateway.post("task", SEND).json["result"]["id"]
+    bodies = {"get same": ("task", get_body(task)), "get across": ("task", get_body(task, "GetTask")),
+              "message same": ("message", SEND), "message across": ("message", SEND_1_0),
+              "task same": ("task", SEND), "task across": ("task", SEND_1_0)}
+
+    def load(path, body):
+        answer = gateway.post(path, body).body
+        return lambda: wrk(gateway, f"/agents/{path}", body, CLIENTS, bench.seconds, answer)
+
+    saw = bench.rounds_of({name: load(*what) for name, what in bodies.items()})
+    rows = translation_rows(bench)
+    for name, what in (("get", "cached read"), ("message", "message-only send"), ("task", "durable send, PostgreSQL")):
+        rows += [cpu_row(f"{what}, 1.0 caller of a 0.3 agent", saw[f"{name} across"], "0.3 caller", saw[f"{name} same"]),
+                 rate_row("- its rate", saw[f"{name} across"], "0.3 caller", saw[f"{name} same"])]
     return rows
 
 

@@ -115,14 +115,24 @@ class Server:
                 self.process.wait()
 
 
+def build(name, *more):
+    """Compiles a program of the bench's own."""
+    program = ROOT / "build" / "bench" / name
+    program.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror",
+                    "-o", str(program), str(HERE / f"{name}.c"), *more], check=True)
+    return program
+
+
+def build_translate():
+    """The codec's bench, with the code of the release build."""
+    return build("translate", f"-I{ROOT / 'src'}", str(ROOT / "build" / "release" / "libsuperx.a"))
+
+
 class Agent(Server):
     def __init__(self, bench, cpu=LOAD_CPU):
         super().__init__(bench, "agent", cpu)
-        program = ROOT / "build" / "bench" / "agent"
-        program.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra",
-                        "-Werror", "-o", str(program), str(HERE / "agent.c")], check=True)
-        self.spawn([str(program)], stdout=subprocess.PIPE)
+        self.spawn([str(build("agent"))], stdout=subprocess.PIPE)
         self.port = int(self.process.stdout.readline().split()[1])
 
 

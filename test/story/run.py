@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Runs stories: test/story/story_*.py, functions marked with @story. Last line: "N passed, N failed".
 
-    test/story/run.py [--jobs N] [--list] [part of a name ...]
+    test/story/run.py [--jobs N] [--repeat N] [--list] [part of a name ...]
 
-Each story runs once for every store it names, in a world of its own, in a process of its own.
+Each story runs once for every store it names, in a world of its own, in a process of its own. What failed is said
+where it failed, with the gateways' logs, and once more in short at the very end: the end is what survives when a
+long output is cut.
 """
 import argparse
 import importlib
@@ -19,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import world as w  # noqa: E402
 
 LIMIT_S = 600
+WHY_LINES = 6  # of each failure, at the end
 
 
 def load():
@@ -50,7 +53,7 @@ def run_one(entry, results):
         outcome, why = "failed", traceback.format_exc()
     if outcome == "failed" and world:
         for g in world.gateways:
-            why += "\n  --- log ---\n  " + "\n  ".join(g.lines[-12:])
+            why += "\n  --- log ---\n  " + "\n  ".join(line[:1000] for line in g.lines[-12:])
     try:
         if world:
             world.close()
@@ -59,9 +62,18 @@ def run_one(entry, results):
     results.put((name, outcome, why, time.monotonic() - begun))
 
 
+def say_failures(failures):
+    """A traceback says most in its last lines, a sentence in its first."""
+    for name, why in failures:
+        lines = why.split("\n  --- log ---")[0].strip().splitlines()
+        lines = lines[-WHY_LINES:] if lines and lines[0].startswith("Traceback") else lines[:WHY_LINES]
+        print(f"FAILED {name}", *(f"    {line[:300]}" for line in lines), sep="\n", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--jobs", type=int, default=int(os.environ.get("STORY_JOBS", "2")))
+    parser.add_argument("--repeat", type=int, default=1, help="each story this many times: finds those that are flaky")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
@@ -69,8 +81,10 @@ def main():
     if args.list:
         print("\n".join(e[0] for e in entries))
         return 0
+    if args.repeat > 1:
+        entries = [(f"{e[0]}#{i + 1}", *e[1:]) for i in range(args.repeat) for e in entries]
     results = multiprocessing.Queue()
-    waiting, running = list(entries), {}
+    waiting, running, failures = list(entries), {}, []
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     while waiting or running:
         alone = any(e[4]["alone"] for _, e, _ in running.values())
@@ -95,6 +109,9 @@ def main():
         running.pop(name)[0].join(10)
         counts[outcome] += 1
         print(f"{outcome:7} {name} ({seconds:.1f} s)" + (f": {why}" if why else ""), flush=True)
+        if outcome == "failed":
+            failures.append((name, why))
+    say_failures(failures)
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
     print(f"{counts['passed']} passed, {counts['failed']} failed{skipped}")
     return 1 if counts["failed"] or not (counts["passed"] + counts["skipped"]) else 0

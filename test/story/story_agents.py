@@ -41,8 +41,7 @@ def a_broken_file_at_start_exits_78(world):
                               ("agents:\n  a:\n    url: http://127.0.0.1:1/\n    maxInflight: 3\n", ":4:", "maxInFlight"),
                               ("agents:\n  a:\n    url: ${NOT_SET_ANYWHERE}\n", ":3:", "NOT_SET_ANYWHERE")):
         gw = world.gateway(agents_text=text, wait=False)
-        equal(gw.process.wait(20), 78, f"exit code for {text!r}")
-        wait_until("the log is read", lambda: gw.lines)
+        equal(gw.wait_end(20), 78, f"exit code for {text!r}")
         line = next((x for x in gw.lines if "agents.yml:" in x), "")
         check(line, f"no file:line:column in {gw.lines}")
         if place:

@@ -67,7 +67,7 @@ CASES = [
     ("parts of strings", envelope(params='{"message":{"messageId":"m","role":"user","parts":["x"]}}').encode(), -32602,
      "parts"),
     ("taskId a number", envelope(params='{"message":' + M[:-1] + ',"taskId":7}}').encode(), -32602, "taskId"),
-    ("taskId empty", envelope(params='{"message":' + M[:-1] + ',"taskId":""}}').encode(), -32602, "taskId"),
+    ("taskId an array", envelope(params='{"message":' + M[:-1] + ',"taskId":[""]}}').encode(), -32602, "taskId"),
     ("taskId of 513 bytes", envelope(params='{"message":' + M[:-1] + ',"taskId":"' + "x" * 513 + '"}}').encode(), -32602,
      "512"),
     ("configuration a list", envelope(params=f'{{"message":{M},"configuration":[]}}').encode(), -32602, "configuration"),
@@ -96,6 +96,67 @@ def every_bad_request_has_its_error(world):
         contains(error["message"], words, name)
     check(all(r.json["method"] == "tasks/get" for r in agent.requests), "a bad send reached the agent")
     check("result" in gw.send("a").json, "the next good request failed")
+
+
+def in_1_0(body):
+    """The same mistake by a caller who speaks 1.0."""
+    for old, new in ((b'"message/send', b'"SendMessage'), (b'"tasks/get"', b'"GetTask"'), (b'"kind": "message", ', b""),
+                     (b'"kind": "text", ', b""), (b'"role": "user"', b'"role": "ROLE_USER"'),
+                     (b'"role":"user"', b'"role":"ROLE_USER"')):
+        body = body.replace(old, new)
+    return body
+
+
+def on_rpc(body):
+    """The same mistake on the gateway's own surface."""
+    for old, new in ((b'"message/send', b'"message.send'), (b'"tasks/get"', b'"tasks.get"'),
+                     (b'"params":{"', b'"params":{"agentId":"a","')):
+        body = body.replace(old, new)
+    return body
+
+
+# What is no mistake on /rpc: there the gateway makes the messageId.
+NOT_ON_RPC = ("no messageId", "unknown 1.0 method", "params with an empty name")
+
+
+@story(stores=("sqlite",))
+def every_bad_request_in_every_dialect(world):
+    """The error comes in the caller's: 1.0 has a list with an ErrorInfo as data, 0.3 has none, /rpc the first SuperX's
+    number. A caller whose method cannot be read is known by his A2A-Version."""
+    agents = {"a": world.agent("0.3"), "b": world.agent("1.0")}
+    gw = world.gateway(agents)
+    surfaces = [("0.3 to a 1.0 agent", "/agents/b", lambda b: b, {}, "0.3"),
+                ("1.0 to a 1.0 agent", "/agents/b", in_1_0, {"A2A-Version": "1.0"}, "1.0"),
+                ("1.0 to a 0.3 agent", "/agents/a", in_1_0, {"A2A-Version": "1.0"}, "1.0"),
+                ("/rpc", "/rpc", on_rpc, {}, "rpc"),
+                ("/rpc asked for 1.0", "/rpc", on_rpc, {"A2A-Version": "1.0"}, "rpc 1.0")]
+    for what, path, turn, headers, dialect in surfaces:
+        client = Client(gw.port)
+        for name, body, code, words in CASES:
+            if "rpc" in dialect and name in NOT_ON_RPC:
+                continue
+            answer = client.request("POST", path, turn(body), {"Content-Type": "application/json", **headers})
+            equal(answer.status, 200, f"{what}, {name}: HTTP status")
+            error = answer.json["error"]
+            if "rpc" in dialect and name == "duplicate message":
+                code = -32602  # /rpc reads its params by itself
+            equal(error["code"], code, f"{what}, {name}: {error['message']}")
+            if dialect == "0.3":
+                check(name == "unknown 1.0 method" or not isinstance(error.get("data"), list),
+                      f"{what}, {name}: data of 1.0 for a 0.3 caller")
+                contains(error["message"], words, f"{what}, {name}")
+            elif dialect == "rpc":
+                # The first SuperX's number, for the errors it knew.
+                knew = code not in (-32002, -32003, -32004, -32005, -32007, -32009)
+                equal(isinstance(error["data"].get("superxCode"), int), knew, f"{what}, {name}: {error}")
+            elif dialect == "1.0":
+                info = error["data"][0]
+                equal((info["@type"], bool(info["reason"])), ("type.googleapis.com/google.rpc.ErrorInfo", True),
+                      f"{what}, {name}: ErrorInfo")
+            else:
+                check(isinstance(error["data"], list), f"{what}, {name}: {error}")
+    for agent in agents.values():
+        check(not agent.asked("message/send", "SendMessage"), "a bad send reached the agent")
 
 
 @story(stores=("sqlite",))
@@ -160,7 +221,7 @@ def paths_and_verbs(world):
     equal(gw.http("POST", "/agents/a?x=1", body).status, 200, "with a query")
     for verb, path, status in (("GET", "/agents/a", 405), ("POST", "/agents/", 404), ("POST", "/agents", 404),
                                ("GET", "/rpc", 405), ("POST", "/health", 405), ("GET", "/nothing", 404),
-                               ("DELETE", "/agents/a", 405), ("GET", "/agents/a/.well-known/agent-card.json", 501)):
+                               ("DELETE", "/agents/a", 405), ("DELETE", "/agents/a/.well-known/agent-card.json", 405)):
         equal(gw.http(verb, path, body if verb == "POST" else b"").status, status, f"{verb} {path}")
     contains(gw.http("GET", "/agents/a").header("allow"), "POST", "Allow")
 

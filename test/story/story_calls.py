@@ -33,7 +33,7 @@ def a_call_outlives_its_caller_and_a_stop(world):
     gw.wait_log("stopping")
     check(gw.process.poll() is None, "it did not wait for the agent")
     go.set()
-    equal(gw.process.wait(30), 0, "exit code")
+    equal(gw.wait_end(30), 0, "exit code")
     gw.wait_log('msg="call"', "task=t1", "caller=gone")
     check(world.stored("a", "t1"), "the task is not stored")
 
@@ -45,7 +45,7 @@ def a_stop_while_starting_is_a_stop(world):
         gw = world.gateway(args=["--demo"], wait=False)
         children = wait_until("the demo agent is forked", lambda: children_of(gw.process.pid))
         gw.process.send_signal(number)
-        equal(gw.process.wait(30), 0, "exit code")
+        equal(gw.wait_end(30), 0, "exit code")
         wait_until("the demo agent is gone", lambda: not any(is_running(pid) for pid in children))
     gw = world.gateway(args=["--demo"], wait=False)
     wait_until("the demo agent is forked", lambda: children_of(gw.process.pid))
@@ -59,14 +59,14 @@ def an_interrupt_from_a_terminal_leaves_the_demo_agent_to_answer(world):
     gw = world.gateway(args=["--demo"])
     child = children_of(gw.process.pid)[0]
     answers = []
-    t = threading.Thread(target=lambda: answers.append(gw.send("demo", "delay 1 x", "1.0")))
+    t = threading.Thread(target=lambda: answers.append(gw.send("demo", "delay 3 x", "1.0")))
     t.start()
     wait_until("the call runs", lambda: gw.health()["calls"] == 1)
     for pid in (child, gw.process.pid):  # a terminal tells the whole group
         os.kill(pid, signal.SIGINT)
     t.join()
     equal(answers[0].json["result"]["task"]["status"]["state"], "TASK_STATE_COMPLETED", "the call in flight")
-    equal(gw.process.wait(30), 0, "exit code")
+    equal(gw.wait_end(30), 0, "exit code")
     wait_until("the demo agent is gone", lambda: not is_running(child))
 
 

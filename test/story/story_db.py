@@ -54,8 +54,10 @@ def setup_create_migrate_status_reset_drop(world):
     contains(status.stdout, "up", "status")
     equal(superx(world, "db", "reset", url=db.url).returncode, 1, "reset without --yes")
     db.psql("INSERT INTO superx.agents (id, url, version, source) VALUES ('x', 'http://x', '0.3', 'test')")
+    db.wait_unused()
     equal(superx(world, "db", "reset", "--yes", url=db.url).returncode, 0, "reset --yes")
     equal(db.psql("SELECT count(*) FROM superx.agents"), "0", "rows after reset")
+    db.wait_unused()
     equal(superx(world, "db", "drop", "--yes", url=db.url).returncode, 0, "drop")
     equal(superx(world, "db", "setup", url=db.url).returncode, 0, "setup")
     equal(superx(world, "db", "status", url=db.url).returncode, 0, "status after setup")
@@ -91,8 +93,8 @@ def two_nodes_migrate_at_once(world):
 @story(stores=PG)
 def serving_with_pending_migrations_is_refused(world):
     gw = world.gateway({"a": world.agent()}, args=[], wait=False)
-    equal(gw.process.wait(30), 78, "exit code")
-    wait_until("it is said", lambda: gw.log_has("superx db migrate"))
+    equal(gw.wait_end(30), 78, "exit code")
+    check(gw.log_has("superx db migrate"), f"what to do is not said: {gw.log_tail()}")
     served = world.gateway({"a": world.agent()}, args=["--migrate"])
     check("result" in served.send("a").json, "with --migrate")
 
@@ -144,7 +146,7 @@ def views_a_person_can_query(world):
     contains(row, "what I asked", "messages")
     contains(row, "echo: what I asked", "artifacts")
     contains(ask(f"SELECT state FROM {prefix}task_view WHERE id = 'nul'"), "completed", "state of a task with NUL")
-    equal(ask(f"SELECT id, url FROM {prefix}agent_view"), f"a|{agent.url}", "agents")
+    wait_until("the agents are stored", lambda: ask(f"SELECT id, url FROM {prefix}agent_view") == f"a|{agent.url}")
     equal(ask(f"SELECT count(*) FROM {prefix}push_config_view"), "0", "push configs")
     gw.write_agents({"b": agent})
     wait_until("the agents follow the file", lambda: ask(f"SELECT id FROM {prefix}agent_view") == "b")
@@ -258,6 +260,7 @@ def pool_size_bounds_connections(world):
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'superx%'")))
         check(0 < most <= size, f"{most} connections with DB_POOL_SIZE={size}")
         gw.stop()
+        world.database.wait_unused()
 
 
 @story(stores=PG)

@@ -26,8 +26,9 @@ def every_command_of_the_postgresql_page(world):
                PORT=str(gw.port), PATH=f"{os.path.dirname(program('release'))}:{os.environ['PATH']}")
     os.symlink(program("release"), os.path.join(world.home, "superx"))
     for block in blocks:
-        if re.search(r"db (reset|drop)", block) and gw.process.poll() is None:
+        if re.search(r"db (reset|drop)", block):
             gw.stop()
+            world.database.wait_unused()
         elif gw.process.poll() is not None and not re.search(r"\bdb\b|serve", block):
             gw.restart()
             env.update(SUPERX_URL=f"http://127.0.0.1:{gw.port}", PORT=str(gw.port))

@@ -44,7 +44,7 @@ def log_levels(world):
     gw.stop()
     check(gw.log_has('msg="call"'), "info below debug")
     bad = world.gateway({"a": world.agent()}, env={"LOG_LEVEL": "loud"}, wait=False)
-    equal(bad.process.wait(20), 78, "unknown level")
+    equal(bad.wait_end(20), 78, "unknown level")
 
 
 @story()
@@ -94,7 +94,7 @@ def sigterm_lets_calls_finish(world):
     go.set()
     t.join()
     equal(answers[0].json["result"]["id"], "t1", "the call in flight")
-    equal(gw.process.wait(30), 0, "exit code")
+    equal(gw.wait_end(30), 0, "exit code")
     check(world.stored("a", "t1"), "its task is stored")
 
 
@@ -119,8 +119,7 @@ def _try(gw):
 def a_busy_port_is_named(world):
     gw = world.gateway({"a": world.agent()})
     second = world.gateway({"a": world.agent()}, env={"PORT": str(gw.port)}, data=world.folder("other"), wait=False)
-    check(second.process.wait(20) != 0, "exit code")
-    wait_until("it is said", lambda: second.lines)
+    check(second.wait_end(20) != 0, "exit code")
     contains("\n".join(second.lines), str(gw.port), "the message")
 
 
@@ -128,8 +127,8 @@ def a_busy_port_is_named(world):
 def one_process_per_embedded_store(world):
     gw = world.gateway({"a": world.agent()})
     second = world.gateway({"a": world.agent()}, data=gw.data, wait=False)
-    equal(second.process.wait(20), 78, "exit code")
-    wait_until("it is said", lambda: second.log_has(str(gw.process.pid)))
+    equal(second.wait_end(20), 78, "exit code")
+    check(second.log_has(str(gw.process.pid)), f"who has it is not said: {second.log_tail()}")
 
 
 @story(stores=("sqlite",))
@@ -137,8 +136,7 @@ def wrong_settings_are_named(world):
     for env, words in (({"PORT": "abc"}, "PORT"), ({"PORT": "70000"}, "65535"), ({"DB_POOL_SIZE": "1"}, "DB_POOL_SIZE"),
                        ({"DATABASE_URL": "mysql://x/y"}, "mysql")):
         gw = world.gateway({"a": world.agent()}, env=env, wait=False)
-        equal(gw.process.wait(20), 78, f"exit code with {env}")
-        wait_until("it is said", lambda: gw.lines)
+        equal(gw.wait_end(20), 78, f"exit code with {env}")
         contains("\n".join(gw.lines), words, f"with {env}")
 
 
@@ -216,8 +214,8 @@ def the_demo_goes_on_after_a_restart(world):
 @story(stores=("sqlite",))
 def the_demo_is_refused_with_a_database_elsewhere(world):
     gw = world.gateway(args=["--demo"], database_url="postgresql://u:p@db.example.invalid/x", wait=False)
-    equal(gw.process.wait(20), 78, "exit code")
-    wait_until("it is said", lambda: gw.log_has("--demo"))
+    equal(gw.wait_end(20), 78, "exit code")
+    check(gw.log_has("--demo"), f"it is not said: {gw.log_tail()}")
     check(not gw.log_has("u:p@"), "the password was shown")
 
 
@@ -228,7 +226,7 @@ def the_demo_is_refused_with_a_database_elsewhere(world):
 def command_line(world):
     gw = world.gateway({"a": world.agent("0.3"), "f": world.agent("0.3", lambda a, r: a.make_task("x", "failed"))})
     sent = gw.cli("send", "a", "hi", "--json")
-    equal(json.loads(sent.stdout)["result"]["status"]["state"], "completed", "send --json to a 0.3 agent")
+    equal(json.loads(sent.stdout)["result"]["task"]["status"]["state"], "TASK_STATE_COMPLETED", "send --json to a 0.3 agent")
     equal(gw.cli("send", "f", "hi").returncode, 1, "exit code of a failed task")
     nobody = gw.cli("send", "nobody", "hi")
     equal(nobody.returncode, 1, "exit code for an unknown agent")
@@ -240,10 +238,10 @@ def command_line(world):
     contains(gone.stderr, "superx serve", "what to do")
     for args in (["send"], ["tasks"], ["db"], ["frobnicate"], []):
         equal(run_superx(args, gw.env, world.home).returncode, 64, f"usage of {args}")
-    for args in (["--help"], ["send", "--help"], ["help"]):
+    for args in (["--help"], ["help"], ["send", "--help"], ["tasks", "--help"], ["agents", "--help"], ["db", "--help"]):
         done = run_superx(args, gw.env, world.home)
-        equal(done.returncode, 0, "help")
-        contains(done.stdout, "superx serve", "help")
+        equal(done.returncode, 0, f"exit code of {args}")
+        contains(done.stdout, f"superx {args[0] if len(args) == 2 else 'serve'}", f"what {args} prints")
     contains(run_superx(["version"], gw.env, world.home).stdout, "superx 0.", "version")
     shown = run_superx(["config"], dict(gw.env, DATABASE_URL="postgresql://u:geheim@h/d", A2A_REMOTE_BEARER="geheim"),
                        world.home).stdout

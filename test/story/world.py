@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The world of a story: real gateways, a fake agent that misbehaves on request, real databases.
+"""The world of a story: real gateways, fake agents that misbehave on request (fake_agent.py), real databases.
 
 Stories use nothing but the standard library and the programs a test machine has (psql, the built superx).
 Nobody sleeps to let something happen: wait_until() looks again until it has happened or its time is up.
 """
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -16,6 +17,8 @@ import threading
 import time
 import urllib.parse
 from pathlib import Path
+
+from fake_agent import FakeAgent, Raw, http_json, reply, scripted  # noqa: F401 (stories take them from here)
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0  # seconds until a story gives up waiting
@@ -176,160 +179,26 @@ def message(text="hello", version="0.3", **members):
 
 SEND = {"0.3": "message/send", "1.0": "SendMessage"}
 GET = {"0.3": "tasks/get", "1.0": "GetTask"}
+CANCEL = {"0.3": "tasks/cancel", "1.0": "CancelTask"}
+VERSIONS = ("0.3", "1.0")
 
 
-# --- the fake agent ---------------------------------------------------------------------------------------------
+def task_of(answer, version):
+    """The task in the answer to a send."""
+    result = answer.json.get("result")
+    check(result is not None, f"no result: {answer.body[:600]!r}")
+    return result["task"] if version == "1.0" else result
 
 
-class AgentRequest:
-    def __init__(self, head, body):
-        self.head, self.body = head, body
-        self.headers = {}
-        for line in head.split("\r\n")[1:]:
-            name, _, value = line.partition(":")
-            self.headers[name.strip().lower()] = value.strip()
-
-    @property
-    def json(self):
-        return json.loads(self.body)
+def state_of(task):
+    """In the words of 0.3, whatever the task's version."""
+    return task["status"]["state"].replace("TASK_STATE_", "").lower().replace("_", "-")
 
 
-class Raw:
-    """Bytes to send as they are; then the connection is closed unless keep."""
-
-    def __init__(self, data, keep=False):
-        self.data, self.keep = data, keep
-
-
-def http_json(body, status=200, keep=True, extra=""):
-    if not isinstance(body, bytes):
-        body = json.dumps(body).encode()
-    head = (f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n{extra}\r\n")
-    return Raw(head.encode() + body, keep=keep)
-
-
-class FakeAgent:
-    """An A2A agent that does what `behave(agent, request)` says: return a dict (the JSON-RPC result), a Raw,
-    or None to hang until the agent closes. Without `behave` it completes every message and remembers tasks."""
-
-    def __init__(self, version="0.3", behave=None):
-        self.version, self.behave = version, behave
-        self.tasks, self.requests = {}, []
-        self.lock = threading.Lock()
-        self.release = threading.Event()  # set: whoever hangs goes on
-        self.closing = False
-        self.open_now = 0
-        self.most_open = 0
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self.port = self.listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/"
-        self.socks = set()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self):
-        self.closing = True
-        self.release.set()
-        self.listener.close()
-        with self.lock:
-            socks = list(self.socks)
-        for s in socks:
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def _accept(self):
-        while not self.closing:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self.lock:
-                self.socks.add(sock)
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock):
-        data = b""
-        try:
-            while not self.closing:
-                while b"\r\n\r\n" not in data:
-                    more = sock.recv(65536)
-                    if not more:
-                        return
-                    data += more
-                head, data = data.split(b"\r\n\r\n", 1)
-                found = re.search(rb"(?im)^content-length: *(\d+)", head)
-                length = int(found.group(1)) if found else 0
-                while len(data) < length:
-                    more = sock.recv(65536)
-                    if not more:
-                        return
-                    data += more
-                body, data = data[:length], data[length:]
-                if not self._answer(sock, AgentRequest(head.decode("latin-1"), body)):
-                    return
-        except OSError:
-            pass
-        finally:
-            with self.lock:
-                self.socks.discard(sock)
-            sock.close()
-
-    def _answer(self, sock, req):
-        with self.lock:
-            self.requests.append(req)
-            self.open_now += 1
-            self.most_open = max(self.most_open, self.open_now)
-        try:
-            result = (self.behave or FakeAgent.complete)(self, req)
-            if result is None:
-                self.release.wait(600)
-                return False
-        finally:
-            with self.lock:
-                self.open_now -= 1
-        if isinstance(result, dict):
-            result = http_json({"jsonrpc": "2.0", "id": req.json["id"], "result": result})
-        sock.sendall(result.data)
-        return result.keep
-
-    # --- the well-behaved agent
-
-    def make_task(self, text, state="completed", **members):
-        with self.lock:
-            n = len(self.tasks) + 1
-        task_id = members.pop("id", f"task-{os.getpid()}-{self.port}-{n}-{next(_ids)}")
-        new = self.version == "1.0"
-        part = {"text": text} if new else {"kind": "text", "text": text}
-        task = {"id": task_id, "contextId": "ctx-1",
-                "status": {"state": "TASK_STATE_" + state.upper().replace("-", "_") if new else state,
-                           "timestamp": "2026-01-02T03:04:05.678Z"},
-                "artifacts": [{"artifactId": "a1", "parts": [part]}]}
-        if not new:
-            task["kind"] = "task"
-        task.update(members)
-        with self.lock:
-            self.tasks[task_id] = task
-        return task
-
-    def wrap(self, task):
-        return {"task": task} if self.version == "1.0" else task
-
-    def complete(self, req):
-        call = req.json
-        if call["method"] in ("message/send", "SendMessage"):
-            return self.wrap(self.make_task("echo: " + str(call["params"]["message"]["parts"][0].get("text"))))
-        task = self.tasks.get(call["params"].get("id"))
-        if task is None:
-            return self.error(req, -32001, "Task not found")
-        return task
-
-    def error(self, req, code, text, data=None):
-        error = {"code": code, "message": text}
-        if data is not None:
-            error["data"] = data
-        return http_json({"jsonrpc": "2.0", "id": req.json["id"], "error": error})
+def error_of(answer):
+    error = answer.json.get("error")
+    check(error is not None, f"no error: {answer.body[:600]!r}")
+    return error
 
 
 # --- the gateway ---------------------------------------------------------------------------------------------------
@@ -351,7 +220,7 @@ class Gateway:
         if url:
             self.env["DATABASE_URL"] = url
         if agents is not None or agents_text is not None:
-            self.agents_path = Path(world.folder("agents")) / "agents.yml"
+            self.agents_path = Path(world.folder(f"agents-{len(world.gateways) + 1}")) / "agents.yml"
             self.write_agents(agents, agents_text)
             self.env["AGENTS_FILE"] = str(self.agents_path)
         self.env.update(env or {})
@@ -368,14 +237,15 @@ class Gateway:
         for name, agent in agents.items():
             out.append(f"  {name}:")
             keys = agent if isinstance(agent, dict) else (
-                {"url": agent.url, "protocolVersion": f'"{agent.version}"'}
-                if isinstance(agent, FakeAgent) else {"url": agent})
+                {"agent": agent} if isinstance(agent, FakeAgent) else {"url": agent})
             keys = dict(keys)
             fake = keys.pop("agent", None)
             if fake:
                 keys.setdefault("url", fake.url)
-                keys.setdefault("protocolVersion", f'"{fake.version}"')
-            out += [f"    {k}: {v}" for k, v in keys.items()]
+                # Who shows a card says his version there.
+                if not fake.card and fake.version in VERSIONS:
+                    keys.setdefault("protocolVersion", f'"{fake.version}"')
+            out += [f"    {k}: {v}" for k, v in keys.items() if v is not None]
         return "\n".join(out) + "\n"
 
     def write_agents(self, agents=None, text=None):
@@ -391,14 +261,16 @@ class Gateway:
         self.process = subprocess.Popen([program(self.variant), "serve", *self.args], env=self.env,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         stdin=subprocess.DEVNULL, cwd=self.world.home)
-        threading.Thread(target=self._read_log, args=(self.process,), daemon=True).start()
+        self.reader = threading.Thread(target=self._read_log, args=(self.process, self.lines), daemon=True)
+        self.reader.start()
         if wait:
             wait_until("the gateway is ready", self._ready)
         return self
 
-    def _read_log(self, process):
+    @staticmethod
+    def _read_log(process, lines):
         for line in process.stderr:
-            self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
+            lines.append(line.decode("utf-8", "replace").rstrip("\n"))
 
     def _banner_port(self):
         if self.port:
@@ -435,12 +307,22 @@ class Gateway:
     def kill(self):
         """kill -9, and reap."""
         self.process.kill()
-        self.process.wait()
+        self.wait_end()
 
     def stop(self, patience=40):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(patience)
+        return self.wait_end(patience)
+
+    def wait_end(self, patience=PATIENCE):
+        """Waits until it has ended by itself and its log is read to the end; returns the exit code."""
+        try:
+            code = self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            raise StoryFailed(f"the gateway did not end within {patience:.0f} s: {self.log_tail()}") from None
+        # A demo agent may hold the pipe a moment longer.
+        self.reader.join(10)
+        return code
 
     def restart(self, wait=True):
         if self.process.poll() is None:
@@ -463,6 +345,28 @@ class Gateway:
 
     def get(self, agent, task_id, version="0.3", **params):
         return self.rpc(agent, GET[version], {"id": task_id, **params})
+
+    def cancel(self, agent, task_id, version="0.3", timeout=PATIENCE, **params):
+        return self.rpc(agent, CANCEL[version], {"id": task_id, **params}, timeout=timeout)
+
+    def own(self, method, params, headers=None, timeout=PATIENCE):
+        """The gateway's own surface."""
+        return self.http("POST", "/rpc", rpc_body(method, params), headers, timeout)
+
+    def card(self, agent=None, version=None, name="agent-card.json", headers=None):
+        """The card as a caller of that version gets it; without an agent the one at the root."""
+        path = f"/agents/{agent}/.well-known/{name}" if agent else f"/.well-known/{name}"
+        return self.http("GET", path, headers={**({"A2A-Version": version} if version else {}), **(headers or {})})
+
+    def wait_state(self, agent, task_id, state, version="0.3"):
+        """Waits until the store has the task in that state, which is what a list shows: nobody is asked by it."""
+        def found():
+            for row in self.own("tasks.list", {"agentId": agent, "limit": 100}).json["result"]["tasks"]:
+                if row["id"] == task_id and state_of(row) == state:
+                    return row
+            return None
+
+        return wait_until(f"task {task_id} of {agent} is {state}", found)
 
     def health(self):
         return self.http("GET", "/health").json
@@ -505,6 +409,12 @@ class Database:
             raise StoryFailed(f"psql: {done.stderr.strip()}")
         return done.stdout.rstrip("\n")
 
+    def wait_unused(self):
+        """A session that was closed is a moment longer there."""
+        wait_until("nobody is connected to the database", lambda: self.psql(
+            f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{self.name}' AND backend_type = 'client backend'",
+            self.base) == "0")
+
     def drop(self):
         subprocess.run(["psql", "-X", "-q", self.base, "-c", f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)'],
                        capture_output=True, timeout=60)
@@ -514,9 +424,16 @@ class Database:
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the range from which the kernel gives ports to whoever wants any, and apart from with-postgres': it stays
+    free until it is used."""
+    while True:
+        port = random.randrange(10000, 20000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class World:
@@ -536,8 +453,8 @@ class World:
         path.mkdir(exist_ok=True)
         return str(path)
 
-    def agent(self, version="0.3", behave=None):
-        agent = FakeAgent(version, behave)
+    def agent(self, version="0.3", behave=None, **kwargs):
+        agent = FakeAgent(version, behave, **kwargs)
         self.agents.append(agent)
         return agent
 
@@ -566,8 +483,7 @@ class World:
     def close(self):
         for g in self.gateways:
             if g.process and g.process.poll() is None:
-                g.process.kill()
-                g.process.wait()
+                g.kill()
         for a in self.agents:
             a.close()
         for t in self.things:

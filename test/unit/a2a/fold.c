@@ -66,6 +66,29 @@ TEST(the_same_again_changes_nothing)
     CHECK_INT(fold(doc, A2A_EVENT_MESSAGE, "{}"), 1);
 }
 
+/* Spellings that serializers of agents produce. */
+TEST(tasks_are_read_liberally)
+{
+    static const char doc[] =
+        "{\"id\":\"t\",\"context_id\":\"c\",\"history\":null,\"status\":{\"state\":\"TASK_STATE_CANCELLED\","
+        "\"timestamp\":\"2026-01-02T03:04:05.1234567\\u002B01:00\"}}";
+    struct a2a_task task;
+    struct arena arena;
+    const char *why;
+
+    arena_init(&arena, KB(64));
+    CHECK_INT(a2a_task_read(str_of(doc), &arena, &task, &why), 0);
+    CHECK_STR(task.context_id, STR("c"));
+    CHECK_STR(task.history, STR_NONE);
+    CHECK_INT(task.state, A2A_STATE_CANCELED);
+    CHECK_INT(task.status_at_us, 1767319445123456);
+    CHECK_INT(a2a_task_read(STR("{\"id\":\"t\",\"status\":{\"state\":1,\"timestamp\":\"x\"}}"),
+                            &arena, &task, &why),
+              0);
+    CHECK_INT(task.status_at_us, 0);
+    arena_release(&arena);
+}
+
 TEST(terminal_is_final)
 {
     static const char *const finals[] = {

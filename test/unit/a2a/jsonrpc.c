@@ -10,6 +10,7 @@
 
 static struct a2a_request request;
 static struct a2a_fault fault;
+static const char *why;
 
 static int read_request(const char *body)
 {
@@ -180,13 +181,375 @@ TEST(history_length_is_not_sent_on)
     CHECK(request.has_history_length);
     CHECK_INT(request.history_length, 2);
     buf_init(&out, KB(4));
-    a2a_request_write(&out, A2A_1_0, A2A_SEND, 42, &request);
+    CHECK_INT(
+        a2a_request_write(&out, &(struct a2a_upstream){.version = A2A_1_0}, 42, &request, &why),
+        0);
     CHECK_STR(
         buf_str(&out),
         STR("{\"jsonrpc\":\"2.0\",\"id\":42,\"method\":\"SendMessage\",\"params\":{\"a\":1,\"configuration\":{\"x\":[1],"
             "\"y\":1.0},\"message\":{\"messageId\":\"m\",\"role\":\"ROLE_USER\",\"parts\":[{}]}}}"));
     buf_release(&out);
 }
+
+/* --- what is asked --- */
+
+static int read_params(enum a2a_method method, enum a2a_version shape, const char *params)
+{
+    request = (struct a2a_request){
+        .method = method, .version = shape, .shape = shape, .id = STR("1")};
+    return a2a_params_read(str_of(params), &request, &fault);
+}
+
+#define MESSAGE_0_3                                                                            \
+    "\"message\":{\"kind\":\"message\",\"messageId\":\"m\",\"role\":\"user\",\"parts\":[{"     \
+    "\"kind\":\"text\",\"text\":\"hi\"}]}"
+#define MESSAGE_1_0                                                                            \
+    "\"message\":{\"messageId\":\"m\",\"role\":\"ROLE_USER\",\"parts\":[{\"text\":\"hi\"}]}"
+
+TEST(the_same_reader_with_and_without_an_envelope)
+{
+    static const char *const params[] = {
+        "{" MESSAGE_0_3 ",\"configuration\":{\"historyLength\":3,\"blocking\":false}}",
+        "{\"message\":7}", "[]", "{}", "{" MESSAGE_0_3 ",\"configuration\":1}"};
+
+    for (size_t i = 0; i < sizeof params / sizeof *params; i++) {
+        struct a2a_request whole;
+        struct a2a_fault first;
+        char body[1000];
+        int err;
+
+        snprintf(body, sizeof body,
+                 "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"message/send\",\"params\":%s}",
+                 params[i]);
+        err = a2a_request_read(str_of(body), STR_NONE, &whole, &first);
+        CHECK_INT(read_params(A2A_SEND, A2A_0_3, params[i]), err);
+        CHECK_INT(whole.shape, A2A_0_3);
+        CHECK_INT(request.wait, whole.wait);
+        CHECK_INT(request.history_length, whole.history_length);
+        CHECK_STR(request.message, whole.message);
+        if (err)
+            CHECK_STR(str_of(fault.detail), str_of(first.detail));
+    }
+    request = (struct a2a_request){.method = A2A_GET};
+    CHECK_INT(a2a_params_read(STR_NONE, &request, &fault), ERR_INVALID);
+    CHECK_INT(read_params(A2A_GET, A2A_0_3, "{\"id\":\"a\",\"id\":\"b\"}"), ERR_INVALID);
+}
+
+TEST(roles)
+{
+    static const struct {
+        const char *role;
+        bool is_good;
+    } table[] = {
+        {"\"user\"", true}, {"\"ROLE_USER\"", true},         {"\"agent\"", true}, {"1", true},
+        {"2", true},        {"\"us\\u0065r\"", true},        {"0", false},        {"3", false},
+        {"null", false},    {"\"ROLE_UNSPECIFIED\"", false}, {"\"\"", false},     {"[]", false},
+        {"\"bot\"", false},
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char params[300];
+
+        snprintf(params, sizeof params,
+                 "{\"message\":{\"messageId\":\"m\",\"role\":%s,\"parts\":[{}]}}",
+                 table[i].role);
+        for (int v = A2A_0_3; v <= A2A_1_0; v++)
+            CHECK_INT(read_params(A2A_SEND, (enum a2a_version)v, params),
+                      table[i].is_good ? 0 : ERR_INVALID);
+    }
+}
+
+TEST(how_long_a_caller_waits)
+{
+    static const struct {
+        enum a2a_version shape;
+        const char *configuration;
+        int wait; /* -1: refused */
+    } table[] = {
+        {A2A_0_3, "{}", A2A_WAIT_AS_AGENT},
+        {A2A_0_3, "null", A2A_WAIT_AS_AGENT},
+        {A2A_0_3, "{\"blocking\":null}", A2A_WAIT_AS_AGENT},
+        {A2A_0_3, "{\"blocking\":true}", A2A_WAIT_END},
+        {A2A_0_3, "{\"blocking\":false}", A2A_WAIT_NOT},
+        {A2A_0_3, "{\"blocking\":\"true\"}", -1},
+        {A2A_0_3, "{\"returnImmediately\":true}", A2A_WAIT_NOT},
+        {A2A_0_3, "{\"returnImmediately\":true,\"blocking\":true}", A2A_WAIT_END},
+        {A2A_1_0, "{}", A2A_WAIT_END},
+        {A2A_1_0, "null", A2A_WAIT_END},
+        {A2A_1_0, "{\"returnImmediately\":true}", A2A_WAIT_NOT},
+        {A2A_1_0, "{\"return_immediately\":true}", A2A_WAIT_NOT},
+        {A2A_1_0, "{\"returnImmediately\":false}", A2A_WAIT_END},
+        {A2A_1_0, "{\"returnImmediately\":1}", -1},
+        {A2A_1_0, "{\"returnImmediately\":true,\"return_immediately\":true}", -1},
+        {A2A_1_0, "{\"blocking\":false}", A2A_WAIT_NOT},
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char params[300];
+        int err;
+
+        snprintf(params, sizeof params, "{" MESSAGE_1_0 ",\"configuration\":%s}",
+                 table[i].configuration);
+        err = read_params(A2A_SEND, table[i].shape, params);
+        CHECK_INT(err, table[i].wait < 0 ? ERR_INVALID : 0);
+        if (err)
+            CHECK_INT(fault.error, A2A_ERROR_INVALID_PARAMS);
+        else
+            CHECK_INT(request.wait, table[i].wait);
+    }
+}
+
+TEST(lists_are_asked_for)
+{
+    const struct a2a_list_query *q = &request.list;
+
+    CHECK_INT(read_params(A2A_LIST, A2A_1_0, "{}"), 0);
+    CHECK_INT(q->page_size, 50);
+    CHECK(!q->has_state && !q->has_after && !q->include_artifacts && !q->page_token.p);
+    request = (struct a2a_request){.method = A2A_LIST};
+    CHECK_INT(a2a_params_read(STR_NONE, &request, &fault), 0);
+    CHECK_INT(q->page_size, 50);
+    CHECK_INT(
+        read_params(A2A_LIST, A2A_1_0,
+                    "{\"contextId\":\"c\",\"status\":\"TASK_STATE_WORKING\",\"pageSize\":\"7\","
+                    "\"pageToken\":\"p\",\"historyLength\":2,\"includeArtifacts\":true,"
+                    "\"statusTimestampAfter\":\"2026-01-02T03:04:05.678901+01:00\"}"),
+        0);
+    CHECK_STR(q->context_id, STR("\"c\""));
+    CHECK_STR(q->page_token, STR("\"p\""));
+    CHECK_INT(q->state, A2A_STATE_WORKING);
+    CHECK(q->has_state && q->has_after && q->include_artifacts);
+    CHECK_INT(q->after_us, 1767319445678901);
+    CHECK_INT(q->page_size, 7);
+    CHECK_INT(request.history_length, 2);
+    CHECK_INT(
+        read_params(
+            A2A_LIST, A2A_0_3,
+            "{\"context_id\":\"\",\"status\":\"unknown\",\"page_size\":100,\"page_token\":\"\","
+            "\"history_length\":0,\"include_artifacts\":false,\"status_timestamp_after\":null}"),
+        0);
+    CHECK(!q->context_id.p && !q->page_token.p && q->has_state && !q->has_after);
+    CHECK_INT(q->state, A2A_STATE_UNKNOWN);
+    CHECK_INT(read_params(A2A_LIST, A2A_1_0, "{\"status\":0}"), 0);
+    CHECK(!q->has_state);
+    CHECK_INT(read_params(A2A_LIST, A2A_1_0, "{\"status\":8}"), 0);
+    CHECK_INT(q->state, A2A_STATE_AUTH_REQUIRED);
+    CHECK_INT(read_params(A2A_LIST, A2A_1_0,
+                          "{\"statusTimestampAfter\":\"2026-01-02T03:04:05\\u002B00:00\"}"),
+              0);
+}
+
+TEST(bad_lists)
+{
+    static const char *const bad[] = {
+        "{\"pageSize\":0}",
+        "{\"pageSize\":101}",
+        "{\"pageSize\":-1}",
+        "{\"pageSize\":1.5}",
+        "{\"pageSize\":\"x\"}",
+        "{\"pageSize\":true}",
+        "{\"pageSize\":99999999999999999999}",
+        "{\"pageToken\":5}",
+        "{\"status\":\"paused\"}",
+        "{\"status\":\"\"}",
+        "{\"status\":9}",
+        "{\"status\":{}}",
+        "{\"statusTimestampAfter\":\"yesterday\"}",
+        "{\"statusTimestampAfter\":\"\"}",
+        "{\"statusTimestampAfter\":5}",
+        "{\"includeArtifacts\":1}",
+        "{\"includeArtifacts\":\"true\"}",
+        "{\"contextId\":5}",
+        "{\"historyLength\":-1}",
+        "{\"contextId\":\"a\",\"context_id\":\"a\"}",
+        "{\"pageSize\":1,\"page_size\":1}",
+        "{\"\":\"x\"}",
+        "[]",
+    };
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        CHECK_INT(read_params(A2A_LIST, A2A_1_0, bad[i]), ERR_INVALID);
+        CHECK_INT(fault.error, A2A_ERROR_INVALID_PARAMS);
+        CHECK(fault.detail[0] != '\0');
+    }
+}
+
+/* --- what goes on to an agent --- */
+
+static void check_upstream(const struct a2a_upstream *to, const char *want)
+{
+    struct str head, rest;
+    struct buf out;
+    int err;
+
+    buf_init(&out, KB(8));
+    err = a2a_request_write(&out, to, 1, &request, &why);
+    rest = buf_str(&out);
+    if (!want) {
+        CHECK_INT(err, ERR_INVALID);
+    } else {
+        CHECK_INT(err, 0);
+        CHECK_INT(json_scan(rest, NULL, NULL, 0, NULL), 0);
+        head = str_of(want);
+        CHECK_STR(json_get(rest, "params"), head);
+    }
+    buf_release(&out);
+}
+
+TEST(what_an_agent_of_the_same_version_gets)
+{
+    struct a2a_upstream to = {.version = A2A_1_0};
+
+    CHECK_INT(
+        read_params(
+            A2A_SEND, A2A_1_0,
+            "{\"tenant\":\"mine\", \"x\":[1.0], \"message\":{\"messageId\":\"m\",\"contextId\":\"c\","
+            "\"role\":1,\"parts\":[{}],\"y\":null},\"configuration\":{\"history_length\":1,"
+            "\"taskPushNotificationConfig\":{\"url\":\"u\"},\"returnImmediately\":true,\"z\":2},"
+            "\"metadata\":{\"k\":1e400}}"),
+        0);
+    CHECK_STR(request.push_config, STR("{\"url\":\"u\"}"));
+    check_upstream(
+        &to,
+        "{\"x\":[1.0],\"message\":{\"messageId\":\"m\",\"contextId\":\"c\",\"role\":1,"
+        "\"parts\":[{}],\"y\":null},\"configuration\":{\"returnImmediately\":true,\"z\":2},"
+        "\"metadata\":{\"k\":1e400}}");
+    to.tenant = STR("t\"1");
+    to.drop_context = true;
+    check_upstream(&to,
+                   "{\"x\":[1.0],\"message\":{\"messageId\":\"m\",\"role\":1,\"parts\":[{}],"
+                   "\"y\":null},\"configuration\":{\"returnImmediately\":true,\"z\":2},"
+                   "\"metadata\":{\"k\":1e400},\"tenant\":\"t\\\"1\"}");
+    to.tenant = STR_NONE;
+    to.drop_context = false;
+    to.add_context = STR("new");
+    check_upstream(
+        &to, "{\"x\":[1.0],\"message\":{\"messageId\":\"m\",\"role\":1,\"parts\":[{}],"
+             "\"y\":null,\"contextId\":\"new\"},\"configuration\":{\"returnImmediately\":true,"
+             "\"z\":2},\"metadata\":{\"k\":1e400}}");
+}
+
+TEST(what_an_agent_of_the_other_version_gets)
+{
+    struct a2a_upstream up = {.version = A2A_1_0}, down = {.version = A2A_0_3};
+
+    CHECK_INT(read_params(A2A_SEND, A2A_0_3,
+                          "{\"tenant\":\"mine\",\"x\":1," MESSAGE_0_3
+                          ",\"metadata\":{\"n\":1.50},\"configuration\":{\"blocking\":false,"
+                          "\"acceptedOutputModes\":[\"a/b\"],\"z\":2,\"historyLength\":4,"
+                          "\"pushNotificationConfig\":{\"url\":\"u\"}}}"),
+              0);
+    check_upstream(&up, "{" MESSAGE_1_0 ",\"metadata\":{\"n\":1.50},\"configuration\":"
+                        "{\"acceptedOutputModes\":[\"a/b\"],\"returnImmediately\":true}}");
+    up.tenant = STR("t");
+    up.add_context = STR("c");
+    check_upstream(
+        &up,
+        "{\"message\":{\"messageId\":\"m\",\"role\":\"ROLE_USER\",\"parts\":[{\"text\":"
+        "\"hi\"}],\"contextId\":\"c\"},\"metadata\":{\"n\":1.50},\"configuration\":"
+        "{\"acceptedOutputModes\":[\"a/b\"],\"returnImmediately\":true},\"tenant\":\"t\"}");
+    up = (struct a2a_upstream){.version = A2A_1_0};
+    CHECK_INT(read_params(A2A_SEND, A2A_0_3, "{" MESSAGE_0_3 "}"), 0);
+    check_upstream(&up, "{" MESSAGE_1_0 "}");
+    CHECK_INT(read_params(A2A_SEND, A2A_0_3, "{" MESSAGE_0_3 ",\"configuration\":{}}"), 0);
+    check_upstream(&up, "{" MESSAGE_1_0 ",\"configuration\":{}}");
+    CHECK_INT(read_params(A2A_SEND, A2A_0_3,
+                          "{" MESSAGE_0_3 ",\"configuration\":{\"blocking\":true}}"),
+              0);
+    check_upstream(&up, "{" MESSAGE_1_0 ",\"configuration\":{\"returnImmediately\":false}}");
+
+    CHECK_INT(read_params(A2A_SEND, A2A_1_0, "{" MESSAGE_1_0 ",\"metadata\":null}"), 0);
+    check_upstream(&down, "{" MESSAGE_0_3 ",\"configuration\":{\"blocking\":true}}");
+    CHECK_INT(read_params(A2A_SEND, A2A_1_0,
+                          "{" MESSAGE_1_0 ",\"configuration\":{\"returnImmediately\":true,"
+                          "\"accepted_output_modes\":[]}}"),
+              0);
+    check_upstream(&down,
+                   "{" MESSAGE_0_3
+                   ",\"configuration\":{\"acceptedOutputModes\":[],\"blocking\":false}}");
+    down.tenant = STR("not in 0.3");
+    check_upstream(&down,
+                   "{" MESSAGE_0_3
+                   ",\"configuration\":{\"acceptedOutputModes\":[],\"blocking\":false}}");
+    CHECK_INT(read_params(A2A_SEND, A2A_1_0,
+                          "{\"message\":{\"messageId\":\"m\",\"role\":1,\"parts\":[{}]}}"),
+              0);
+    check_upstream(&down, NULL);
+    CHECK(strstr(why, "content"));
+}
+
+/* ProtoJSON writes a string that is not set as the empty one. */
+TEST(empty_ids_are_no_ids)
+{
+#define SAID(ids, role, part)                                                                  \
+    "{\"message\":{\"messageId\":\"m\"," ids "\"role\":\"" role "\",\"parts\":[{" part "}]}}"
+#define EMPTY "\"taskId\":\"\",\"contextId\":\"\","
+    static const char same[] = SAID(EMPTY, "ROLE_USER", "\"text\":\"hi\"");
+    struct a2a_upstream up = {.version = A2A_1_0}, down = {.version = A2A_0_3};
+
+    CHECK_INT(read_params(A2A_SEND, A2A_1_0,
+                          SAID("\"task_id\":\"\",\"context_id\":\"\",", "user", "")),
+              0);
+    CHECK(!request.task_id.p && !request.message_context.p);
+    CHECK_INT(read_params(A2A_SEND, A2A_1_0, SAID("\"taskId\":7,", "user", "")), ERR_INVALID);
+
+    CHECK_INT(read_params(A2A_SEND, A2A_1_0, same), 0);
+    CHECK(!request.task_id.p && !request.message_context.p);
+    check_upstream(&up, same);
+    check_upstream(&down, "{" MESSAGE_0_3 ",\"configuration\":{\"blocking\":true}}");
+    up.add_context = down.add_context = STR("c");
+    check_upstream(&up,
+                   "{\"message\":{\"messageId\":\"m\",\"taskId\":\"\",\"role\":\"ROLE_USER\","
+                   "\"parts\":[{\"text\":\"hi\"}],\"contextId\":\"c\"}}");
+    check_upstream(&down,
+                   "{\"message\":{\"kind\":\"message\",\"messageId\":\"m\",\"role\":\"user\","
+                   "\"parts\":[{\"kind\":\"text\",\"text\":\"hi\"}],\"contextId\":\"c\"},"
+                   "\"configuration\":{\"blocking\":true}}");
+    CHECK_INT(read_params(A2A_SEND, A2A_0_3,
+                          SAID(EMPTY, "user", "\"kind\":\"text\",\"text\":\"hi\"")),
+              0);
+    check_upstream(&up, "{\"message\":{\"messageId\":\"m\",\"role\":\"ROLE_USER\","
+                        "\"parts\":[{\"text\":\"hi\"}],\"contextId\":\"c\"}}");
+#undef EMPTY
+#undef SAID
+}
+
+TEST(tasks_are_asked_for)
+{
+    struct a2a_upstream to = {.version = A2A_1_0, .tenant = STR("t")};
+    struct buf out;
+
+    CHECK_INT(
+        read_params(A2A_CANCEL, A2A_0_3, "{\"id\":\"x\",\"y\":1,\"metadata\":{\"k\": 2}}"), 0);
+    check_upstream(&to, "{\"id\":\"x\",\"metadata\":{\"k\":2},\"tenant\":\"t\"}");
+    to.version = A2A_0_3;
+    check_upstream(&to, "{\"id\":\"x\",\"y\":1,\"metadata\":{\"k\":2}}");
+    buf_init(&out, KB(1));
+    a2a_request_write_task(&out, &to, A2A_CANCEL, 3, STR("a\"b"));
+    CHECK_STR(buf_str(&out), STR("{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"tasks/cancel\","
+                                 "\"params\":{\"id\":\"a\\\"b\"}}"));
+    buf_clear(&out);
+    to.version = A2A_1_0;
+    a2a_request_write_task(&out, &to, A2A_GET, 3, STR("a"));
+    CHECK_STR(buf_str(&out), STR("{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"GetTask\","
+                                 "\"params\":{\"id\":\"a\",\"tenant\":\"t\"}}"));
+    buf_release(&out);
+}
+
+TEST(only_the_message_for_the_log)
+{
+    struct a2a_upstream to = {.version = A2A_1_0, .add_context = STR("c")};
+    struct buf out;
+
+    CHECK_INT(read_params(A2A_SEND, A2A_0_3, "{" MESSAGE_0_3 "}"), 0);
+    buf_init(&out, KB(1));
+    CHECK_INT(a2a_request_write_message(&out, &to, &request, &why), 0);
+    CHECK_STR(buf_str(&out), STR("{\"messageId\":\"m\",\"role\":\"ROLE_USER\",\"parts\":"
+                                 "[{\"text\":\"hi\"}],\"contextId\":\"c\"}"));
+    buf_release(&out);
+}
+
+/* --- what is answered --- */
 
 static int read_reply(const char *body, enum a2a_version v, enum a2a_method m,
                       struct a2a_reply *reply)
@@ -249,12 +612,116 @@ TEST(broken_replies)
     }
 }
 
-static void check_answer(int64_t history, const char *object, const char *want)
+/* Agents answer in forms that are not quite their version's. */
+TEST(replies_in_the_wrong_form)
 {
+#define TASK "{\"id\":\"t\",\"status\":{\"state\":\"working\"}}"
+    static const struct {
+        enum a2a_version version;
+        enum a2a_method method;
+        const char *result;
+        int kind; /* -1: refused */
+    } table[] = {
+        {A2A_1_0, A2A_SEND, TASK, A2A_REPLY_TASK},
+        {A2A_1_0, A2A_SEND, "{\"role\":1,\"parts\":[]}", A2A_REPLY_MESSAGE},
+        {A2A_0_3, A2A_SEND, "{\"task\":" TASK "}", A2A_REPLY_TASK},
+        {A2A_0_3, A2A_SEND, "{\"message\":{\"parts\":[]}}", A2A_REPLY_MESSAGE},
+        {A2A_1_0, A2A_GET, TASK, A2A_REPLY_TASK},
+        {A2A_1_0, A2A_GET, "{\"task\":" TASK "}", A2A_REPLY_TASK},
+        {A2A_0_3, A2A_CANCEL, TASK, A2A_REPLY_TASK},
+        {A2A_1_0, A2A_CANCEL, "{\"task\":" TASK "}", A2A_REPLY_TASK},
+        {A2A_1_0, A2A_GET, "{\"message\":{\"parts\":[]}}", -1},
+        {A2A_1_0, A2A_GET, "{\"task\":7}", -1},
+        {A2A_0_3, A2A_SEND, "{\"kind\":\"status-update\",\"status\":{}}", -1},
+        {A2A_0_3, A2A_SEND, "null", -1},
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct a2a_reply r;
+        char body[300];
+        int err;
+
+        snprintf(body, sizeof body, "{\"jsonrpc\":\"2.0\",\"id\":5,\"result\":%s}",
+                 table[i].result);
+        err = read_reply(body, table[i].version, table[i].method, &r);
+        CHECK_INT(err, table[i].kind < 0 ? ERR_INVALID : 0);
+        if (err)
+            continue;
+        CHECK_INT(r.kind, table[i].kind);
+        if (r.kind == A2A_REPLY_TASK)
+            CHECK_STR(r.object, STR(TASK));
+    }
+#undef TASK
+}
+
+/* What is stored must be called by the version in whose words it is, whatever the agent's card says. */
+TEST(replies_in_the_other_versions_words)
+{
+#define BARE(state) "{\"id\":\"t\",\"status\":{\"state\":" state "}}"
+#define KIND(state) "{\"kind\":\"task\",\"id\":\"t\",\"status\":{\"state\":" state "}}"
+    static const struct {
+        enum a2a_method method;
+        const char *result;
+        int dialect; /* -1: the agent's */
+    } table[] = {
+        {A2A_SEND, "{\"task\":" BARE("\"TASK_STATE_WORKING\"") "}", A2A_1_0},
+        {A2A_SEND, "{\"task\":" BARE("2") "}", A2A_1_0},
+        {A2A_SEND, "{\"task\":" BARE("\"dreaming\"") "}", A2A_1_0},
+        {A2A_SEND, "{\"message\":{\"role\":\"ROLE_AGENT\",\"parts\":[]}}", A2A_1_0},
+        {A2A_SEND, KIND("\"working\""), A2A_0_3},
+        {A2A_SEND, KIND("\"dreaming\""), A2A_0_3},
+        {A2A_SEND, "{\"kind\":\"message\",\"role\":\"agent\",\"parts\":[]}", A2A_0_3},
+        {A2A_SEND, "{\"parts\":[]}", -1},
+        {A2A_GET, KIND("\"working\""), A2A_0_3},
+        {A2A_GET, KIND("null"), A2A_0_3},
+        {A2A_GET, BARE("\"input-required\""), A2A_0_3},
+        {A2A_GET, BARE("\"TASK_STATE_COMPLETED\""), A2A_1_0},
+        {A2A_CANCEL, BARE("\"TASK_STATE_OF_2_0\""), A2A_1_0},
+        {A2A_CANCEL, BARE("5"), A2A_1_0},
+        {A2A_CANCEL, BARE("\"canceled\""), A2A_0_3},
+        {A2A_GET, BARE("\"dreaming\""), -1},
+        {A2A_GET, BARE("null"), -1},
+        {A2A_GET, "{\"task\":" BARE("\"dreaming\"") "}", A2A_1_0},
+        /* half and half: the object counts for more than its wrapper */
+        {A2A_SEND, "{\"task\":" KIND("\"working\"") "}", A2A_0_3},
+        {A2A_SEND, KIND("\"TASK_STATE_WORKING\""), A2A_1_0},
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        for (int v = A2A_0_3; v <= A2A_1_0; v++) {
+            struct a2a_reply r;
+            char body[300];
+
+            snprintf(body, sizeof body, "{\"jsonrpc\":\"2.0\",\"id\":5,\"result\":%s}",
+                     table[i].result);
+            CHECK_INT(read_reply(body, (enum a2a_version)v, table[i].method, &r), 0);
+            CHECK_INT(r.dialect, table[i].dialect < 0 ? v : table[i].dialect);
+        }
+    }
+    for (int v = A2A_0_3; v <= A2A_1_0; v++) {
+        struct a2a_reply r;
+
+        CHECK_INT(read_reply("{\"jsonrpc\":\"2.0\",\"id\":5,\"error\":{\"code\":-32001,"
+                             "\"message\":\"m\"}}",
+                             (enum a2a_version)v, A2A_GET, &r),
+                  0);
+        CHECK_INT(r.dialect, v);
+    }
+#undef KIND
+#undef BARE
+}
+
+/* history_length < 0: none given. */
+static void check_answer(int64_t history, enum a2a_version stored, const char *object,
+                         const char *want)
+{
+    struct a2a_result result = {.version = stored, .object = str_of(object)};
     struct buf out;
 
+    request.has_history_length = history >= 0;
+    request.history_length = history;
     buf_init(&out, KB(4));
-    a2a_result_write(&out, &request, A2A_REPLY_TASK, str_of(object), history);
+    CHECK_INT(a2a_result_write(&out, &request, &result, &why), 0);
     CHECK_STR(buf_str(&out), str_of(want));
     buf_release(&out);
 }
@@ -262,29 +729,235 @@ static void check_answer(int64_t history, const char *object, const char *want)
 TEST(answers)
 {
     static const char task[] = "{\"id\":\"t\",\"history\":[1,2,3]}";
+    struct a2a_result result = {.version = A2A_0_3, .object = str_of(task)};
     struct buf head, tail;
 
     request = (struct a2a_request){.method = A2A_SEND, .version = A2A_1_0, .id = STR("9")};
     check_answer(
-        -1, task,
+        -1, A2A_1_0, task,
         "{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{\"task\":{\"id\":\"t\",\"history\":[1,2,3]}}}");
     check_answer(
-        2, task,
+        2, A2A_1_0, task,
         "{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{\"task\":{\"id\":\"t\",\"history\":[2,3]}}}");
-    check_answer(0, task,
+    check_answer(0, A2A_1_0, task,
                  "{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{\"task\":{\"id\":\"t\"}}}");
     request.version = A2A_0_3;
     check_answer(
-        9, task,
+        9, A2A_0_3, task,
         "{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{\"id\":\"t\",\"history\":[1,2,3]}}");
+    request.has_history_length = false;
     buf_init(&head, KB(1));
     buf_init(&tail, KB(1));
-    CHECK(a2a_result_frame(&head, &tail, &request, A2A_REPLY_TASK, -1));
+    CHECK(a2a_result_frame(&head, &tail, &request, &result));
     CHECK_STR(buf_str(&head), STR("{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":"));
     CHECK_STR(buf_str(&tail), STR("}"));
-    CHECK(!a2a_result_frame(&head, &tail, &request, A2A_REPLY_TASK, 0));
+    request.has_history_length = true;
+    CHECK(!a2a_result_frame(&head, &tail, &request, &result));
+    result.kind = A2A_REPLY_MESSAGE;
+    CHECK(a2a_result_frame(&head, &tail, &request, &result));
+    result.version = A2A_1_0;
+    CHECK(!a2a_result_frame(&head, &tail, &request, &result));
     buf_release(&head);
     buf_release(&tail);
+}
+
+#define HISTORY_0_3                                                                            \
+    "{\"kind\":\"message\",\"messageId\":\"1\"},{\"kind\":\"message\",\"messageId\":\"2\"}"
+
+TEST(answers_in_the_other_version)
+{
+    static const char task[] =
+        "{\"kind\":\"task\",\"id\":\"t\",\"status\":{\"state\":\"working\"},\"history\":"
+        "[" HISTORY_0_3 "]}";
+
+    request = (struct a2a_request){.method = A2A_SEND, .version = A2A_1_0, .id = STR("9")};
+    check_answer(1, A2A_0_3, task,
+                 "{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{\"task\":{\"id\":\"t\",\"status\":"
+                 "{\"state\":\"TASK_STATE_WORKING\"},\"history\":[{\"messageId\":\"2\"}]}}}");
+    request.method = A2A_GET;
+    check_answer(0, A2A_0_3, task,
+                 "{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{\"id\":\"t\",\"status\":"
+                 "{\"state\":\"TASK_STATE_WORKING\"}}}");
+}
+
+static void check_listed(const struct a2a_result *result, const char *want)
+{
+    struct buf out;
+
+    buf_init(&out, KB(4));
+    CHECK_INT(a2a_result_write_listed(&out, &request, result, &why), 0);
+    CHECK_STR(buf_str(&out), str_of(want));
+    buf_release(&out);
+}
+
+TEST(one_of_a_list)
+{
+    struct a2a_result result = {
+        .version = A2A_1_0,
+        .object = STR("{\"id\":\"t\",\"artifacts\":[{\"artifactId\":\"a\"}],\"history\":"
+                      "[{\"messageId\":\"1\"},{\"messageId\":\"2\"}]}"),
+        .context = STR("c")};
+
+    request = (struct a2a_request){.method = A2A_LIST, .version = A2A_1_0, .id = STR("9")};
+    check_listed(&result, "{\"id\":\"t\"}");
+    request.list.include_artifacts = true;
+    request.has_history_length = true;
+    request.history_length = 1;
+    check_listed(&result, "{\"id\":\"t\",\"artifacts\":[{\"artifactId\":\"a\"}],\"history\":"
+                          "[{\"messageId\":\"2\"}]}");
+    request.version = A2A_0_3;
+    check_listed(
+        &result,
+        "{\"kind\":\"task\",\"id\":\"t\",\"artifacts\":[{\"artifactId\":\"a\"}],"
+        "\"history\":[{\"kind\":\"message\",\"messageId\":\"2\"}],\"contextId\":\"c\"}");
+    request = (struct a2a_request){.method = A2A_LIST, .version = A2A_0_3, .id = STR("9")};
+    check_listed(&result, "{\"kind\":\"task\",\"id\":\"t\",\"contextId\":\"c\"}");
+}
+
+TEST(an_object_that_cannot_be_said)
+{
+    struct a2a_result result = {.version = A2A_1_0,
+                                .kind = A2A_REPLY_MESSAGE,
+                                .object = STR("{\"parts\":[{\"text\":\"a\",\"raw\":\"b\"}]}")};
+    struct buf out;
+
+    request = (struct a2a_request){.method = A2A_SEND, .version = A2A_0_3, .id = STR("9")};
+    buf_init(&out, KB(1));
+    CHECK_INT(a2a_result_write(&out, &request, &result, &why), ERR_INVALID);
+    CHECK_STR(str_of(why), STR("a part has more than one content"));
+    buf_release(&out);
+}
+
+/* --- errors --- */
+
+TEST(codes_find_their_rows)
+{
+    for (int e = 0; e < A2A_ERROR_MAX; e++) {
+        const struct a2a_error_row *row = a2a_error_row((enum a2a_error)e);
+
+        CHECK(a2a_error_by_code(row->code) == row);
+    }
+    CHECK(!a2a_error_by_code(0));
+    CHECK(!a2a_error_by_code(-32099));
+}
+
+static void check_error(enum a2a_version version, bool is_rpc, const char *want)
+{
+    struct buf out;
+
+    buf_init(&out, KB(4));
+    if (is_rpc)
+        a2a_error_write_rpc(&out, version, STR("1"), &fault);
+    else
+        a2a_error_write(&out, version, STR("1"), &fault);
+    CHECK_INT(json_scan(buf_str(&out), NULL, NULL, 0, NULL), 0);
+    CHECK_STR(json_get(buf_str(&out), "error"), str_of(want));
+    buf_release(&out);
+}
+
+#define INFO(reason, domain)                                                                   \
+    "{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":\"" reason             \
+    "\",\"domain\":\"" domain "\""
+
+TEST(our_errors_on_rpc)
+{
+    a2a_fault_set(&fault, A2A_ERROR_TASK_NOT_FOUND, "no t");
+    check_error(A2A_0_3, true,
+                "{\"code\":-32001,\"message\":\"Task not found: no t\",\"data\":{\"reason\":"
+                "\"TASK_NOT_FOUND\",\"superxCode\":-32004}}");
+    check_error(
+        A2A_1_0, true,
+        "{\"code\":-32001,\"message\":\"Task not found: no t\",\"data\":[" INFO(
+            "TASK_NOT_FOUND",
+            "a2a-protocol.org") ",\"metadata\":{\"detail\":\"no t\",\"superxCode\":\"-32004\"}}]}");
+    a2a_fault_set(&fault, A2A_ERROR_UNSUPPORTED, "%s", "");
+    check_error(A2A_0_3, true,
+                "{\"code\":-32004,\"message\":\"This operation is not supported\",\"data\":"
+                "{\"reason\":\"UNSUPPORTED_OPERATION\"}}");
+    check_error(
+        A2A_1_0, true,
+        "{\"code\":-32004,\"message\":\"This operation is not supported\",\"data\":[" INFO(
+            "UNSUPPORTED_OPERATION", "a2a-protocol.org") "}]}");
+    a2a_fault_set(&fault, A2A_ERROR_FORBIDDEN, "%s", "");
+    check_error(A2A_1_0, false,
+                "{\"code\":-31010,\"message\":\"Not allowed\",\"data\":[" INFO(
+                    "FORBIDDEN", "superx.gateway") "}]}");
+}
+
+static void agent_says(enum a2a_version version, const char *error)
+{
+    a2a_fault_set(&fault, A2A_ERROR_INTERNAL, "agent");
+    fault.agent_error = str_of(error);
+    fault.agent_version = version;
+}
+
+TEST(errors_of_agents)
+{
+    agent_says(A2A_0_3, "{\"code\": -32001, \"message\":\"m\",\"x\":1}");
+    check_error(A2A_0_3, false, "{\"code\":-32001,\"message\":\"m\",\"x\":1}");
+    check_error(A2A_1_0, false,
+                "{\"code\":-32001,\"message\":\"m\",\"x\":1,\"data\":[" INFO(
+                    "TASK_NOT_FOUND", "a2a-protocol.org") "}]}");
+    check_error(A2A_0_3, true,
+                "{\"code\":-32001,\"message\":\"m\",\"x\":1,\"data\":{\"superxCode\":-32001}}");
+
+    agent_says(A2A_0_3, "{\"code\":7,\"message\":\"m\",\"data\":{\"a\":\"b\",\"n\":[1]}}");
+    check_error(A2A_1_0, false,
+                "{\"code\":7,\"message\":\"m\",\"data\":[" INFO(
+                    "AGENT_ERROR", "agent") ",\"metadata\":{\"a\":\"b\",\"n\":\"[1]\"}}]}");
+    check_error(
+        A2A_0_3, true,
+        "{\"code\":7,\"message\":\"m\",\"data\":{\"a\":\"b\",\"n\":[1],\"superxCode\":7}}");
+    check_error(
+        A2A_1_0, true,
+        "{\"code\":7,\"message\":\"m\",\"data\":[" INFO(
+            "AGENT_ERROR",
+            "agent") ",\"metadata\":{\"a\":\"b\",\"n\":\"[1]\",\"superxCode\":\"7\"}}]}");
+
+    agent_says(A2A_0_3, "{\"code\":7,\"data\":\"why\",\"message\":\"m\"}");
+    check_error(A2A_0_3, true,
+                "{\"code\":7,\"message\":\"m\",\"data\":{\"superxCode\":7,\"data\":\"why\"}}");
+    check_error(A2A_1_0, false,
+                "{\"code\":7,\"message\":\"m\",\"data\":[" INFO(
+                    "AGENT_ERROR", "agent") ",\"metadata\":{\"data\":\"why\"}}]}");
+
+    agent_says(A2A_1_0, "{\"code\":7,\"message\":\"m\",\"data\":[{\"@type\":\"t\"}]}");
+    check_error(A2A_0_3, false, "{\"code\":7,\"message\":\"m\",\"data\":[{\"@type\":\"t\"}]}");
+    check_error(A2A_1_0, true,
+                "{\"code\":7,\"message\":\"m\",\"data\":[{\"@type\":\"t\"}," INFO(
+                    "AGENT_ERROR", "agent") ",\"metadata\":{\"superxCode\":\"7\"}}]}");
+}
+
+/* Who reads our reason and domain may believe that the gateway refused him. */
+TEST(an_agent_does_not_speak_for_the_gateway)
+{
+    static const int ours[] = {-31001, -31008, -31010, -31011, -31999};
+
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        char error[100], want[300];
+
+        snprintf(error, sizeof error, "{\"code\":%d,\"message\":\"m\"}", ours[i]);
+        agent_says(A2A_0_3, error);
+        snprintf(want, sizeof want,
+                 "{\"code\":%d,\"message\":\"m\",\"data\":[" INFO("AGENT_ERROR", "agent") "}]}",
+                 ours[i]);
+        check_error(A2A_1_0, false, want);
+        snprintf(want, sizeof want,
+                 "{\"code\":%d,\"message\":\"m\",\"data\":[" INFO(
+                     "AGENT_ERROR", "agent") ",\"metadata\":{\"superxCode\":\"%d\"}}]}",
+                 ours[i], ours[i]);
+        check_error(A2A_1_0, true, want);
+    }
+}
+
+/* No code of the table is taken for an agent's own, or the other way round. */
+TEST(our_codes_are_in_our_range)
+{
+    for (int e = 0; e < A2A_ERROR_MAX; e++) {
+        int code = a2a_error_row((enum a2a_error)e)->code;
+
+        CHECK(code <= -32001 || (code <= -31001 && code >= -31999));
+    }
 }
 
 TEST(errors_are_json_in_both_dialects)

@@ -1,286 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Calls, with a real embedded store and a scripted agent: that each is answered exactly once, by whom and from
- * where, and that it ends whatever its caller, its agent or its store do meanwhile.
+ * Calls, with a real embedded store and a scripted agent: that each is answered exactly once, by whom and
+ * from where, and that it ends whatever its caller, its agent or its store do meanwhile.
  */
 #include <sqlite3.h>
-#include <stdlib.h>
 
-#include "check.h"
-
-#include "call/call.h"
-#include "lib/limits.h"
-#include "unit/egress/scripted_server.h"
-
-/* --- the stage ------------------------------------------------------------------------------------ */
-
-static struct loop *loop;
-static struct egress *egress;
-static struct dispatch *dispatch;
-static struct store *store;
-static struct calls *calls;
-static struct server server;
-static struct calls_config calls_config;
-static struct store_config store_config;
-static enum store_state store_is;
-static char folder[64], agent_url[64];
-static unsigned n_store_closed;
-static char *answers[64]; /* owned: what the script points to */
-static unsigned n_answers;
-
-/* A test that waits for what never comes is ended by the alarm. */
-#define TURN_UNTIL(condition)                                                                  \
-    do {                                                                                       \
-        alarm(60);                                                                             \
-        while (!(condition))                                                                   \
-            loop_turn(loop, true);                                                             \
-        alarm(0);                                                                              \
-    } while (0)
-
-static void on_store_state(void *arg, enum store_state state, const char *why)
-{
-    (void)arg;
-    (void)why;
-    store_is = state;
-}
-
-static void on_store_closed(void *arg)
-{
-    (void)arg;
-    n_store_closed++;
-}
-
-static void close_store(void)
-{
-    store_close(store, on_store_closed, NULL);
-    TURN_UNTIL(n_store_closed);
-    store = NULL;
-}
-
-static void put_agent(enum a2a_version version)
-{
-    struct agent_spec spec = {.id = STR("a"),
-                              .url = str_of(agent_url),
-                              .version = version,
-                              .max_in_flight = 8,
-                              .timeout_ms = 60000};
-    struct dispatch_change change;
-
-    dispatch_put(dispatch, "file", &spec, &change);
-}
-
-/* An unfinished task counts as fresh for `fresh_ms`; 0: never. */
-static void open_stage(uint64_t fresh_ms)
-{
-    char why[256] = "";
-
-    log_setup(LOG_ERROR, false);
-    n_store_closed = 0;
-    store_is = STORE_OPENING;
-    snprintf(folder, sizeof folder, "/tmp/superx-call-XXXXXX");
-    BUG_ON(!mkdtemp(folder));
-    loop = loop_new();
-    egress = egress_new(loop, &(struct egress_config){8, 60000, 4000});
-    dispatch = dispatch_new(loop, egress);
-    server_start(&server, loop);
-    snprintf(agent_url, sizeof agent_url, "http://127.0.0.1:%u/", server.port);
-    store_config.data_dir = folder;
-    store_config.cache_bytes = MB(4);
-    store_config.queue_max_bytes = LIMIT_STORE_QUEUE;
-    store_config.node_name = "test";
-    if (!store_config.task_max_bytes)
-        store_config.task_max_bytes = LIMIT_TASK_BYTES;
-    CHECK_INT(store_open(loop, &store_config, on_store_state, NULL, &store, why), 0);
-    TURN_UNTIL(store_is == STORE_UP);
-    calls_config = (struct calls_config){.fresh_ms = fresh_ms, .store_wait_ms = 60000};
-    calls = calls_new(loop, store, dispatch, &calls_config);
-    put_agent(A2A_0_3);
-}
-
-static void remove_folder(void)
-{
-    static const char *const files[] = {"superx.db", "superx.db-wal", "superx.db-shm",
-                                        "superx.lock"};
-    char path[128];
-
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
-        (void)unlink(path);
-    }
-    CHECK_INT(rmdir(folder), 0);
-}
-
-static void close_stage(void)
-{
-    CHECK_INT(calls_running(calls), 0);
-    if (store)
-        close_store();
-    calls_free(calls);
-    dispatch_free(dispatch);
-    egress_free(egress);
-    server_stop(&server);
-    loop_run(loop);
-    server_release(&server);
-    loop_free(loop);
-    while (n_answers)
-        mem_free(answers[--n_answers]);
-    remove_folder();
-    store_config = (struct store_config){0};
-    alarm(0);
-}
-
-/* --- what the agent says -------------------------------------------------------------------------- */
-
-/* of the gateway's requests to the agent, in the order of the script */
-static unsigned next_id;
-
-static void script(enum server_act act, const char *member, const char *value)
-{
-    size_t n = strlen(value) + 256;
-    char *body = mem_zero(n, 1), *text = mem_zero(n + 256, 1);
-
-    snprintf(body, n, "{\"jsonrpc\":\"2.0\",\"id\":%u,\"%s\":%s}", ++next_id, member, value);
-    snprintf(text, n + 256, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(body),
-             body);
-    mem_free(body);
-    answers[n_answers++] = text;
-    server_script(&server, act, text);
-}
-
-static char *task_text(const char *id, const char *state, const char *more)
-{
-    static char text[4][1024];
-    static unsigned turn;
-    char *out = text[turn++ % 4];
-
-    snprintf(out, sizeof text[0], "{\"id\":\"%s\",\"status\":{\"state\":\"%s\"}%s}", id, state,
-             more);
-    return out;
-}
-
-static void script_task(enum server_act act, const char *id, const char *state,
-                        const char *more)
-{
-    script(act, "result", task_text(id, state, more));
-}
-
-#define NOT_FOUND "{\"code\":-32001,\"message\":\"Task not found\"}"
-
-/* Says everything that is held back (SERVER_DRIP). */
-static void let_answer(void)
-{
-    while (server_drip(&server))
-        ;
-}
-
-/* --- a caller ------------------------------------------------------------------------------------- */
-
-struct caller {
-    unsigned n; /* answers */
-    bool is_ok;
-    enum a2a_error error;
-    char detail[256];
-    char agent_error[256];
-    char *object; /* owned */
-    struct call *call;
-    enum call_progress progress;
-};
-
-static void on_answer(void *arg, const struct call_answer *answer)
-{
-    struct caller *c = arg;
-
-    c->n++;
-    c->is_ok = !answer->fault;
-    mem_free(c->object);
-    c->object = answer->fault ? NULL : mem_str(answer->object.p, answer->object.n);
-    if (!answer->fault)
-        return;
-    c->error = answer->fault->error;
-    snprintf(c->detail, sizeof c->detail, "%s", answer->fault->detail);
-    snprintf(c->agent_error, sizeof c->agent_error, "%.*s",
-             STR_ARG(answer->fault->agent_error));
-}
-
-static void caller_release(struct caller *c)
-{
-    mem_free(c->object);
-    *c = (struct caller){0};
-}
-
-static void ask(struct caller *c, const char *agent, const char *body)
-{
-    struct a2a_request request;
-    struct a2a_fault fault = {0};
-    struct call_request start = {
-        .agent = str_of(agent), .request_id = STR("r"), .a2a = &request};
-    /* gone when call_start() has returned, as an exchange's body is */
-    char *copy = mem_str(body, strlen(body));
-
-    *c = (struct caller){0};
-    CHECK_INT(a2a_request_read(str_of(copy), STR_NONE, &request, &fault), 0);
-    c->progress = call_start(calls, &start, on_answer, c, &c->call);
-    CHECK_INT(c->n, c->progress == CALL_ANSWERED);
-    mem_free(copy);
-}
-
-static void send_task(struct caller *c, const char *more)
-{
-    char body[1024];
-
-    snprintf(
-        body, sizeof body,
-        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"message/send\",\"params\":{\"message\":{\"kind\":\"message\","
-        "\"messageId\":\"m\",\"role\":\"user\",\"parts\":[{\"kind\":\"text\",\"text\":\"hi\"}]%s}}}",
-        more);
-    ask(c, "a", body);
-}
-
-static void get_as(struct caller *c, const char *method, const char *agent, const char *raw_id)
-{
-    char body[2048];
-
-    snprintf(body, sizeof body,
-             "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":{\"id\":\"%s\"}}",
-             method, raw_id);
-    ask(c, agent, body);
-}
-
-static void get(struct caller *c, const char *raw_id)
-{
-    get_as(c, "tasks/get", "a", raw_id);
-}
-
-static void check_object(const struct caller *c, const char *want)
-{
-    CHECK_INT(c->n, 1);
-    CHECK(c->is_ok);
-    CHECK_STR(str_of(c->object), str_of(want));
-}
-
-static void check_fault(const struct caller *c, enum a2a_error error)
-{
-    CHECK_INT(c->n, 1);
-    CHECK(!c->is_ok);
-    CHECK_INT(c->error, error);
-}
-
-/* Sends one message; the agent makes task `id` of it, in that state. */
-static void make_task(const char *id, const char *state)
-{
-    struct caller c;
-
-    script_task(SERVER_ANSWER, id, state, "");
-    send_task(&c, "");
-    TURN_UNTIL(c.n);
-    check_object(&c, task_text(id, state, ""));
-    caller_release(&c);
-}
-
-#define STAGE(fresh_ms)                                                                        \
-    next_id = 0;                                                                               \
-    open_stage(fresh_ms)
-
+#include "unit/call/caller.h"
 /* --- reading -------------------------------------------------------------------------------------- */
 
 TEST(a_finished_task_is_answered_at_once)
@@ -298,7 +23,7 @@ TEST(a_finished_task_is_answered_at_once)
     CHECK(c.is_ok);
     CHECK_INT(server.n_requests, 1);
     caller_release(&c);
-    close_stage();
+    close_calls();
 }
 
 TEST(a_fresh_task_is_answered_at_once_and_an_old_one_asked_for)
@@ -311,16 +36,15 @@ TEST(a_fresh_task_is_answered_at_once_and_an_old_one_asked_for)
     CHECK_INT(c.progress, CALL_ANSWERED);
     check_object(&c, task_text("t1", "working", ""));
     caller_release(&c);
-    calls_free(calls);
     calls_config.fresh_ms = 0;
-    calls = calls_new(loop, store, dispatch, &calls_config);
+    remake_calls();
     script_task(SERVER_ANSWER, "t1", "completed", "");
     get(&c, "t1");
     CHECK_INT(c.progress, CALL_RUNNING);
     TURN_UNTIL(c.n);
     check_object(&c, task_text("t1", "completed", ""));
     caller_release(&c);
-    close_stage();
+    close_calls();
 }
 
 TEST(a_task_nobody_knows)
@@ -338,7 +62,7 @@ TEST(a_task_nobody_knows)
     check_object(&c, task_text("t2", "completed", ""));
     CHECK(store_task_peek(store, STR("a"), STR("t2")) != NULL);
     caller_release(&c);
-    close_stage();
+    close_calls();
 }
 
 TEST(an_agent_that_fails_leaves_the_stored_task)
@@ -358,7 +82,7 @@ TEST(an_agent_that_fails_leaves_the_stored_task)
     check_object(&c, task_text("t1", "working", ""));
     CHECK(store_task_peek(store, STR("a"), STR("another")) == NULL);
     caller_release(&c);
-    close_stage();
+    close_calls();
 }
 
 /* --- one question for many ------------------------------------------------------------------------ */
@@ -390,7 +114,7 @@ TEST(many_ask_once_and_get_the_same_task)
         caller_release(&c[i]);
     }
     CHECK_INT(server.n_requests, 2);
-    close_stage();
+    close_calls();
 }
 
 TEST(many_ask_once_and_get_the_same_fault)
@@ -412,7 +136,7 @@ TEST(many_ask_once_and_get_the_same_fault)
     TURN_UNTIL(c[0].n);
     check_object(&c[0], task_text("t1", "completed", ""));
     caller_release(&c[0]);
-    close_stage();
+    close_calls();
 }
 
 TEST(who_leaves_takes_nobody_along)
@@ -433,7 +157,7 @@ TEST(who_leaves_takes_nobody_along)
         caller_release(&c[i]);
     }
     caller_release(&c[4]);
-    close_stage();
+    close_calls();
 }
 
 TEST(a_caller_who_hangs_up_loses_nothing)
@@ -451,7 +175,7 @@ TEST(a_caller_who_hangs_up_loses_nothing)
     get(&c, "t1");
     check_object(&c, task_text("t1", "completed", ""));
     caller_release(&c);
-    close_stage();
+    close_calls();
 }
 
 /* --- the end -------------------------------------------------------------------------------------- */
@@ -481,7 +205,7 @@ TEST(draining_refuses_new_calls_and_waits_for_the_others)
     check_object(&c, task_text("t1", "completed", ""));
     CHECK_INT(n_idle, 1);
     caller_release(&c);
-    close_stage();
+    close_calls();
 }
 
 TEST(draining_with_nothing_to_wait_for)
@@ -491,7 +215,7 @@ TEST(draining_with_nothing_to_wait_for)
     STAGE(0);
     calls_drain(calls, on_idle, &n_idle);
     CHECK_INT(n_idle, 1);
-    close_stage();
+    close_calls();
 }
 
 TEST(calls_called_off_end)
@@ -507,7 +231,7 @@ TEST(calls_called_off_end)
     check_fault(&c, A2A_ERROR_SHUTTING_DOWN);
     for (int i = 0; i < MANY; i++)
         check_fault(&many[i], A2A_ERROR_SHUTTING_DOWN);
-    close_stage();
+    close_calls();
 }
 
 /* An agent must not begin what a closing store could not keep. */
@@ -522,7 +246,7 @@ TEST(nothing_is_sent_when_the_store_closes)
     TURN_UNTIL(n_store_closed);
     store = NULL;
     CHECK_INT(server.n_requests, 0);
-    close_stage();
+    close_calls();
 }
 
 /* --- a store that does not answer ----------------------------------------------------------------- */
@@ -547,9 +271,8 @@ static void unlock_database(sqlite3 *db)
 
 static void be_impatient(void)
 {
-    calls_free(calls);
     calls_config.store_wait_ms = 1;
-    calls = calls_new(loop, store, dispatch, &calls_config);
+    remake_calls();
 }
 
 TEST(a_sender_is_told_that_the_store_is_late)
@@ -572,7 +295,15 @@ TEST(a_sender_is_told_that_the_store_is_late)
     get(&c, "t1");
     check_object(&c, task_text("t1", "completed", ""));
     caller_release(&c);
-    close_stage();
+    close_calls();
+}
+
+static bool are_told(const struct caller *c)
+{
+    for (int i = 0; i < MANY; i++)
+        if (!c[i].n)
+            return false;
+    return true;
 }
 
 TEST(readers_of_a_late_store_get_what_is_stored)
@@ -587,7 +318,8 @@ TEST(readers_of_a_late_store_get_what_is_stored)
     script_task(SERVER_DRIP, "t1", "completed", "");
     get_many(c, "t1");
     let_answer();
-    TURN_UNTIL(calls_running(calls) == 1); /* all were told; the append waits */
+    TURN_UNTIL(are_told(c));
+    CHECK_INT(calls_running(calls), 0); /* the question waits on with the store */
     for (int i = 0; i < MANY; i++) {
         check_object(&c[i], task_text("t1", "working", ""));
         caller_release(&c[i]);
@@ -601,7 +333,7 @@ TEST(readers_of_a_late_store_get_what_is_stored)
     unlock_database(blocker);
     TURN_UNTIL(calls_running(calls) == 0);
     CHECK_INT(c[0].n, 0);
-    close_stage();
+    close_calls();
 }
 
 TEST(readers_of_a_late_store_that_has_nothing)
@@ -615,14 +347,42 @@ TEST(readers_of_a_late_store_that_has_nothing)
     script_task(SERVER_DRIP, "t1", "completed", "");
     get_many(c, "t1");
     let_answer();
-    TURN_UNTIL(calls_running(calls) == 1);
+    TURN_UNTIL(are_told(c));
+    CHECK_INT(calls_running(calls), 0);
     for (int i = 0; i < MANY; i++)
         check_fault(&c[i], A2A_ERROR_STORE_UNAVAILABLE);
     unlock_database(blocker);
     TURN_UNTIL(calls_running(calls) == 0);
     for (int i = 0; i < MANY; i++)
         CHECK_INT(c[i].n, 1);
-    close_stage();
+    close_calls();
+}
+
+/* What is sent after the caller was told that it failed, he would send again. */
+TEST(nothing_is_sent_for_a_caller_who_was_told_that_it_failed)
+{
+    struct caller c[2];
+    sqlite3 *blocker;
+
+    STAGE(0);
+    be_impatient();
+    blocker = lock_database();
+    script_task(SERVER_DRIP, "t1", "working", "");
+    send_task(&c[0], ",\"taskId\":\"t1\"");
+    get_as(&c[1], "tasks/cancel", "a", "t1");
+    TURN_UNTIL(server.n_requests == 1);
+    let_answer();
+    TURN_UNTIL(c[0].n && c[1].n);
+    for (int i = 0; i < 2; i++) {
+        check_fault(&c[i], A2A_ERROR_STORE_UNAVAILABLE);
+        CHECK(strstr(c[i].detail, "nothing was sent") != NULL);
+    }
+    unlock_database(blocker);
+    TURN_UNTIL(store_is == STORE_UP && store_task_peek(store, STR("a"), STR("t1")));
+    CHECK_INT(calls_running(calls), 0);
+    CHECK_INT(server.n_requests, 1);
+    CHECK_INT(c[0].n + c[1].n, 2);
+    close_calls();
 }
 
 TEST(a_caller_who_hangs_up_after_he_was_told)
@@ -643,7 +403,88 @@ TEST(a_caller_who_hangs_up_after_he_was_told)
     unlock_database(blocker);
     TURN_UNTIL(calls_running(calls) == 0);
     CHECK_INT(c.n, 0);
-    close_stage();
+    close_calls();
+}
+
+/* --- an agent that does not answer ---------------------------------------------------------------- */
+
+TEST(a_reader_of_a_silent_agent_gets_what_is_stored)
+{
+    struct caller c, none;
+
+    clock_set(&stopped_clock);
+    STAGE(0);
+    calls_config.store_wait_ms = 2000;
+    remake_calls();
+    make_task("t1", "working");
+    script_silence();
+    script_silence();
+    get(&c, "t1");
+    get(&none, "t2");
+    TURN_UNTIL(server.n_requests == 3);
+    clock_advance_ms(1999);
+    loop_turn(loop, false);
+    CHECK_INT(c.n, 0);
+    clock_advance_ms(1);
+    TURN_UNTIL(c.n);
+    check_object(&c, task_text("t1", "working", ""));
+    CHECK_INT(none.n, 0); /* there is nothing else to tell */
+    CHECK_INT(calls_running(calls), 1);
+    clock_advance_ms(8100);
+    TURN_UNTIL(none.n);
+    check_fault(&none, A2A_ERROR_AGENT_TIMEOUT);
+    caller_release(&c);
+    close_calls();
+}
+
+TEST(a_reader_who_hangs_up_ends_his_call)
+{
+    struct caller c, early;
+
+    STAGE(0);
+    make_task("t1", "working");
+    script_task(SERVER_DRIP, "t1", "completed", "");
+    get(&c, "t1");
+    TURN_UNTIL(server.n_requests == 2);
+    call_detach(c.call);
+    CHECK_INT(calls_running(calls), 0);
+    let_answer(); /* the question goes on */
+    TURN_UNTIL(follow_count(follow) == 0);
+    get(&early, "t2");
+    call_detach(early.call); /* before the store has answered: its agent is not asked */
+    TURN_UNTIL(calls_running(calls) == 0);
+    CHECK_INT(server.n_requests, 2);
+    CHECK_INT(c.n + early.n, 0);
+    get(&c, "t1");
+    check_object(&c, task_text("t1", "completed", ""));
+    caller_release(&c);
+    close_calls();
+}
+
+TEST(draining_does_not_wait_for_a_silent_agent)
+{
+    struct caller c, none, early;
+    unsigned n_idle = 0;
+
+    STAGE(0);
+    make_task("t1", "working");
+    make_task("t3", "working");
+    script_silence();
+    script_silence();
+    get(&c, "t1");
+    get(&none, "t2");
+    TURN_UNTIL(server.n_requests == 4);
+    get(&early, "t3");
+    calls_drain(calls, on_idle, &n_idle);
+    check_object(&c, task_text("t1", "working", ""));
+    check_fault(&none, A2A_ERROR_SHUTTING_DOWN);
+    TURN_UNTIL(early.n);
+    check_object(&early, task_text("t3", "working", ""));
+    CHECK_INT(n_idle, 1);
+    CHECK_INT(server.n_requests, 4);
+    caller_release(&c);
+    caller_release(&early);
+    close_calls();
 }
 
 /* --- answers that do not fit ---------------------------------------------------------------------- */
@@ -669,7 +510,7 @@ TEST(a_task_that_is_too_large_is_answered_as_it_ended)
           strstr(c.object, "TASK_MAX_BYTES"));
     caller_release(&c);
     mem_free(large);
-    close_stage();
+    close_calls();
 }
 
 TEST(an_agents_word_after_the_end_changes_nothing)
@@ -688,14 +529,14 @@ TEST(an_agents_word_after_the_end_changes_nothing)
     TURN_UNTIL(c.n);
     check_object(&c, task_text("t1", "completed", ""));
     caller_release(&c);
-    close_stage();
+    close_calls();
 }
 
-/* A reload may change the version an agent speaks while tasks of the old one run. */
+/* A reload may change the version an agent speaks while tasks of the old one run. Whoever asks, in whatever
+ * version, is told which one the answer is in. */
 TEST(a_task_is_kept_in_the_version_its_agent_spoke)
 {
     struct caller c;
-    struct task *task;
 
     STAGE(0);
     make_task("t1", "working");
@@ -703,14 +544,376 @@ TEST(a_task_is_kept_in_the_version_its_agent_spoke)
     script_task(SERVER_ANSWER, "t1", "TASK_STATE_COMPLETED", "");
     get(&c, "t1");
     TURN_UNTIL(c.n);
-    check_fault(&c, A2A_ERROR_VERSION);
-    task = store_task_peek(store, STR("a"), STR("t1"));
-    CHECK(task != NULL);
-    CHECK_INT(task ? task->dialect : A2A_0_3, A2A_1_0);
-    get_as(&c, "GetTask", "a", "t1");
     check_object(&c, task_text("t1", "TASK_STATE_COMPLETED", ""));
+    CHECK_INT(c.version, A2A_1_0);
     caller_release(&c);
-    close_stage();
+    get_as(&c, "GetTask", "a", "t1");
+    CHECK_INT(c.progress, CALL_ANSWERED);
+    check_object(&c, task_text("t1", "TASK_STATE_COMPLETED", ""));
+    CHECK_INT(c.version, A2A_1_0);
+    caller_release(&c);
+    close_calls();
+}
+
+/* --- callers that wait for the end ---------------------------------------------------------------- */
+
+/* Time stands still, so that polls come when told. */
+static void open_slow(void)
+{
+    clock_set(&stopped_clock);
+    follow_config = (struct follow_config){250, 10000, 60000, 60000};
+    open_calls(0);
+}
+
+static void send_blocking(struct caller *c)
+{
+    send_with(c, "", ",\"configuration\":{\"blocking\":true}");
+}
+
+static bool is_held(const struct caller *c)
+{
+    return !c->n && follow->n_waits == 1;
+}
+
+TEST(a_blocking_caller_is_held_to_the_end)
+{
+    struct caller c;
+
+    open_slow();
+    script_task(SERVER_ANSWER, "t1", "working", "");
+    script_task(SERVER_ANSWER, "t1", "completed", "");
+    send_blocking(&c);
+    TURN_UNTIL(is_held(&c));
+    clock_advance_ms(300); /* the poll finds the end */
+    TURN_UNTIL(c.n);
+    check_object(&c, task_text("t1", "completed", ""));
+    CHECK_INT(calls_running(calls), 0);
+    caller_release(&c);
+    close_calls();
+}
+
+TEST(a_blocking_caller_is_told_what_is_wanted_of_him)
+{
+    struct caller c;
+
+    open_slow();
+    script_task(SERVER_ANSWER, "t1", "working", "");
+    script_task(SERVER_ANSWER, "t1", "input-required", "");
+    send_blocking(&c);
+    TURN_UNTIL(is_held(&c));
+    clock_advance_ms(300);
+    TURN_UNTIL(c.n);
+    check_object(&c, task_text("t1", "input-required", ""));
+    caller_release(&c);
+    close_calls();
+}
+
+TEST(a_blocking_caller_is_not_held_for_ever)
+{
+    struct caller c;
+
+    open_slow();
+    calls_config.send_wait_ms = 200;
+    remake_calls();
+    script_task(SERVER_ANSWER, "t1", "working", "");
+    send_blocking(&c);
+    TURN_UNTIL(is_held(&c));
+    clock_advance_ms(200);
+    TURN_UNTIL(c.n);
+    check_object(&c, task_text("t1", "working", ""));
+    CHECK_INT(follow_count(follow), 1);
+    caller_release(&c);
+    close_calls();
+}
+
+TEST(who_does_not_ask_to_wait_does_not)
+{
+    struct caller c;
+
+    open_slow();
+    script_task(SERVER_ANSWER, "t1", "working", "");
+    send_with(&c, "", ",\"configuration\":{\"blocking\":false}");
+    TURN_UNTIL(c.n);
+    check_object(&c, task_text("t1", "working", ""));
+    caller_release(&c);
+    script_task(SERVER_ANSWER, "t2", "working", "");
+    send_task(&c, ""); /* 0.3 leaves it to the agent, and it has decided */
+    TURN_UNTIL(c.n);
+    check_object(&c, task_text("t2", "working", ""));
+    CHECK_INT(follow->n_waits, 0);
+    caller_release(&c);
+    close_calls();
+}
+
+TEST(a_held_caller_may_hang_up)
+{
+    struct caller c;
+
+    open_slow();
+    script_task(SERVER_ANSWER, "t1", "working", "");
+    script_task(SERVER_ANSWER, "t1", "completed", "");
+    send_blocking(&c);
+    TURN_UNTIL(is_held(&c));
+    call_detach(c.call);
+    CHECK_INT(calls_running(calls), 0);
+    CHECK_INT(follow_count(follow), 1); /* the task is followed all the same */
+    clock_advance_ms(300);
+    TURN_UNTIL(follow_count(follow) == 0);
+    CHECK_INT(c.n, 0);
+    get(&c, "t1");
+    check_object(&c, task_text("t1", "completed", ""));
+    caller_release(&c);
+    close_calls();
+}
+
+TEST(draining_answers_held_callers)
+{
+    struct caller held, running;
+    unsigned n_idle = 0;
+
+    open_slow();
+    script_task(SERVER_ANSWER, "t1", "working", "");
+    script_task(SERVER_DRIP, "t2", "working", "");
+    send_blocking(&held);
+    TURN_UNTIL(is_held(&held));
+    send_blocking(&running);
+    TURN_UNTIL(server.n_requests == 2);
+    calls_drain(calls, on_idle, &n_idle);
+    check_object(&held, task_text("t1", "working", ""));
+    CHECK_INT(n_idle, 0);
+    let_answer();
+    TURN_UNTIL(running.n); /* at once, with what the agent said */
+    check_object(&running, task_text("t2", "working", ""));
+    CHECK_INT(n_idle, 1);
+    caller_release(&held);
+    caller_release(&running);
+    close_calls();
+}
+
+TEST(draining_answers_the_last_held_caller_and_is_idle_once)
+{
+    struct caller c;
+    unsigned n_idle = 0;
+
+    open_slow();
+    script_task(SERVER_ANSWER, "t1", "working", "");
+    send_blocking(&c);
+    TURN_UNTIL(is_held(&c));
+    calls_drain(calls, on_idle, &n_idle);
+    CHECK_INT(n_idle, 1);
+    check_object(&c, task_text("t1", "working", ""));
+    caller_release(&c);
+    close_calls();
+}
+
+/* --- canceling ------------------------------------------------------------------------------------ */
+
+static void cancel(struct caller *c, const char *id)
+{
+    get_as(c, "tasks/cancel", "a", id);
+}
+
+TEST(a_canceled_task)
+{
+    struct caller c;
+
+    STAGE(0);
+    make_task("t1", "working");
+    script_task(SERVER_ANSWER, "t1", "canceled", "");
+    cancel(&c, "t1");
+    TURN_UNTIL(c.n);
+    check_object(&c, task_text("t1", "canceled", ""));
+    caller_release(&c);
+    cancel(&c, "t1"); /* over: nobody is asked */
+    TURN_UNTIL(c.n);
+    check_fault(&c, A2A_ERROR_TASK_NOT_CANCELABLE);
+    CHECK_INT(server.n_requests, 2);
+    CHECK_INT(follow_count(follow), 0);
+    close_calls();
+}
+
+TEST(a_cancel_that_takes_its_time)
+{
+    struct caller c;
+
+    STAGE(0);
+    make_task("t1", "submitted");
+    script_task(SERVER_ANSWER, "t1", "working", "");
+    cancel(&c, "t1");
+    TURN_UNTIL(c.n);
+    check_object(&c, task_text("t1", "working", ""));
+    CHECK_INT(follow_count(follow), 1);
+    caller_release(&c);
+    close_calls();
+}
+
+TEST(canceling_a_task_unknown_here)
+{
+    struct caller c;
+
+    STAGE(0);
+    script_task(SERVER_ANSWER, "t1", "working", "");
+    script_task(SERVER_ANSWER, "t1", "canceled", "");
+    cancel(&c, "t1");
+    TURN_UNTIL(c.n);
+    check_object(&c, task_text("t1", "canceled", ""));
+    caller_release(&c);
+    script_task(SERVER_ANSWER, "t2", "completed", ""); /* known there, and over */
+    cancel(&c, "t2");
+    TURN_UNTIL(c.n);
+    check_fault(&c, A2A_ERROR_TASK_NOT_CANCELABLE);
+    script(SERVER_ANSWER, "error", NOT_FOUND);
+    cancel(&c, "t3");
+    TURN_UNTIL(c.n);
+    check_fault(&c, A2A_ERROR_TASK_NOT_FOUND);
+    CHECK_INT(server.n_requests, 4);
+    close_calls();
+}
+
+TEST(another_end_wins_over_a_cancel)
+{
+    struct caller c;
+
+    STAGE(0);
+    make_task("t1", "working");
+    script_task(SERVER_ANSWER, "t1", "completed", ""); /* it was done already */
+    cancel(&c, "t1");
+    TURN_UNTIL(c.n);
+    check_fault(&c, A2A_ERROR_TASK_NOT_CANCELABLE);
+    get(&c, "t1");
+    check_object(&c, task_text("t1", "completed", ""));
+    caller_release(&c);
+    close_calls();
+}
+
+/* The agent completes the task for one caller and cancels it for another; whose answer is committed first
+ * wins. */
+TEST(a_cancel_racing_completion)
+{
+    struct caller sender, canceler, reader;
+
+    STAGE(0);
+    make_task("t1", "working");
+    script_task(SERVER_DRIP, "t1", "completed", "");
+    send_task(&sender, ",\"taskId\":\"t1\"");
+    TURN_UNTIL(server.n_requests == 2);
+    script_task(SERVER_ANSWER, "t1", "canceled", "");
+    cancel(&canceler, "t1");
+    TURN_UNTIL(canceler.n && sender.n); /* who waits at the agent is told at once */
+    check_object(&canceler, task_text("t1", "canceled", ""));
+    check_object(&sender, task_text("t1", "canceled", ""));
+    CHECK_INT(calls_running(calls), 1);
+    let_answer();
+    TURN_UNTIL(calls_running(calls) == 0); /* the late result is refused */
+    get(&reader, "t1");
+    check_object(&reader, task_text("t1", "canceled", ""));
+    caller_release(&reader);
+    caller_release(&sender);
+    caller_release(&canceler);
+    close_calls();
+}
+
+TEST(a_held_caller_gets_the_canceled_task)
+{
+    struct caller sender, canceler;
+
+    open_slow();
+    script_task(SERVER_ANSWER, "t1", "working", "");
+    script_task(SERVER_ANSWER, "t1", "canceled", "");
+    send_blocking(&sender);
+    TURN_UNTIL(is_held(&sender));
+    cancel(&canceler, "t1");
+    TURN_UNTIL(canceler.n && sender.n);
+    check_object(&canceler, task_text("t1", "canceled", ""));
+    check_object(&sender, task_text("t1", "canceled", ""));
+    caller_release(&sender);
+    caller_release(&canceler);
+    close_calls();
+}
+
+#define NOT_CANCELABLE "{\"code\":-32002,\"message\":\"over\"}"
+
+TEST(an_agent_that_refuses_to_cancel_is_asked_why)
+{
+    struct caller c;
+
+    STAGE(0);
+    make_task("t1", "working");
+    script(SERVER_ANSWER, "error", NOT_CANCELABLE);
+    script_task(SERVER_ANSWER, "t1", "completed", "");
+    cancel(&c, "t1");
+    TURN_UNTIL(c.n);
+    check_fault(&c, A2A_ERROR_TASK_NOT_CANCELABLE);
+    CHECK_STR(str_of(c.agent_error), STR("")); /* ours, because now we know */
+    make_task("t2", "working");
+    script(SERVER_ANSWER, "error", NOT_CANCELABLE);
+    script_task(SERVER_ANSWER, "t2", "working", "");
+    cancel(&c, "t2"); /* it goes on, and its agent will not stop */
+    TURN_UNTIL(c.n);
+    check_fault(&c, A2A_ERROR_INTERNAL);
+    CHECK_STR(str_of(c.agent_error), STR(NOT_CANCELABLE));
+    CHECK_INT(follow_count(follow), 1);
+    script(SERVER_ANSWER, "error", "{\"code\":-32004,\"message\":\"cannot\"}");
+    cancel(&c, "t2"); /* another error says nothing of the task */
+    TURN_UNTIL(c.n);
+    CHECK_STR(str_of(c.agent_error), STR("{\"code\":-32004,\"message\":\"cannot\"}"));
+    CHECK_INT(server.n_requests, 7);
+    close_calls();
+}
+
+TEST(an_agent_that_cannot_be_reached_cancels_nothing)
+{
+    struct caller c;
+
+    STAGE(0);
+    make_task("t1", "working");
+    script_silence();
+    server.lines[1].act = SERVER_ANSWER_RESET;
+    cancel(&c, "t1");
+    TURN_UNTIL(c.n);
+    check_fault(&c, A2A_ERROR_AGENT_UNREACHABLE);
+    script_task(SERVER_ANSWER, "t9", "canceled", "");
+    cancel(&c, "t1");
+    TURN_UNTIL(c.n);
+    check_fault(&c, A2A_ERROR_INVALID_AGENT_RESPONSE);
+    put_agents(NULL, 0, A2A_0_3, 8);
+    cancel(&c, "t1");
+    TURN_UNTIL(c.n);
+    check_fault(&c, A2A_ERROR_AGENT_NOT_FOUND);
+    get(&c, "t1"); /* but it can be read */
+    TURN_UNTIL(c.n);
+    check_object(&c, task_text("t1", "working", ""));
+    caller_release(&c);
+    close_calls();
+}
+
+/* --- what is not built yet ------------------------------------------------------------------------ */
+
+TEST(what_is_not_built_is_said_in_the_versions_words)
+{
+    static const struct {
+        const char *method;
+        enum a2a_error error;
+    } unbuilt[] = {
+        {"tasks/resubscribe", A2A_ERROR_UNSUPPORTED},
+        {"SubscribeToTask", A2A_ERROR_UNSUPPORTED},
+        {"tasks/pushNotificationConfig/get", A2A_ERROR_PUSH_NOT_SUPPORTED},
+        {"tasks/pushNotificationConfig/list", A2A_ERROR_PUSH_NOT_SUPPORTED},
+        {"agent/getAuthenticatedExtendedCard", A2A_ERROR_EXTENDED_CARD},
+        {"GetExtendedAgentCard", A2A_ERROR_UNSUPPORTED},
+    };
+    struct caller c;
+
+    STAGE(0);
+    for (size_t i = 0; i < sizeof unbuilt / sizeof *unbuilt; i++) {
+        get_as(&c, unbuilt[i].method, "a", "t1");
+        check_fault(&c, unbuilt[i].error);
+    }
+    send_with(&c, "",
+              ",\"configuration\":{\"pushNotificationConfig\":{\"url\":\"http://x/\"}}");
+    check_fault(&c, A2A_ERROR_PUSH_NOT_SUPPORTED);
+    CHECK_INT(server.n_requests, 0);
+    close_calls();
 }
 
 /* --- hostile ids ---------------------------------------------------------------------------------- */
@@ -735,7 +938,7 @@ TEST(what_cannot_be_an_agent_is_nobody)
         check_fault(&c, A2A_ERROR_AGENT_NOT_FOUND);
     }
     CHECK_INT(server.n_requests, 0);
-    close_stage();
+    close_calls();
 }
 
 TEST(what_cannot_be_a_task_is_not_found)
@@ -758,10 +961,11 @@ TEST(what_cannot_be_a_task_is_not_found)
         check_fault(&c, A2A_ERROR_TASK_NOT_FOUND);
     }
     CHECK_INT(server.n_requests, 0);
-    close_stage();
+    close_calls();
 }
 
-/* Every reader sees U+0061 in "a" and in "\u0061": so do we. A task's id that needs escapes is asked for with them. */
+/* Every reader sees U+0061 in "a" and in "\u0061": so do we. A task's id that needs escapes is asked for with
+ * them. */
 TEST(task_ids_with_escapes)
 {
     struct caller c;
@@ -776,7 +980,7 @@ TEST(task_ids_with_escapes)
     CHECK_INT(c.progress, CALL_ANSWERED);
     CHECK(c.is_ok);
     caller_release(&c);
-    close_stage();
+    close_calls();
 }
 
 /* The largest request there may be. */
@@ -800,7 +1004,7 @@ TEST(eight_megabytes_are_copied_whole)
     CHECK(server.seen.n > LIMIT_REQUEST_BODY - 100);
     caller_release(&c);
     mem_free(body);
-    close_stage();
+    close_calls();
 }
 
 TEST_MAIN

@@ -3,171 +3,7 @@
  * The registry and asking, against a scripted server: reloads under calls in flight, places that are given
  * back exactly once and before the callback, and what a caller is told of every way an agent can misbehave.
  */
-#include "check.h"
-
-#include "dispatch/dispatch_int.h"
-#include "unit/egress/scripted_server.h"
-
-static struct loop *loop;
-static struct egress *egress;
-static struct dispatch *dispatch;
-static struct server server;
-static char agent_url[64];
-
-struct seen {
-    unsigned n, in_flight; /* in_flight: of the agent, as seen by the callback */
-    bool has_fault;
-    struct a2a_fault fault;
-    enum a2a_reply_kind kind;
-    struct buf object;
-    const char *watch; /* the agent whose places are looked at */
-};
-
-static void open_stage(void)
-{
-    clock_set(&stopped_clock);
-    log_setup(LOG_ERROR, false);
-    loop = loop_new();
-    egress = egress_new(loop, &(struct egress_config){8, 60000, 4000});
-    dispatch = dispatch_new(loop, egress);
-    server_start(&server, loop);
-    (void)snprintf(agent_url, sizeof agent_url, "http://127.0.0.1:%u/a2a", server.port);
-}
-
-static void close_stage(void)
-{
-    dispatch_check(dispatch);
-    dispatch_free(dispatch);
-    egress_free(egress);
-    server_stop(&server);
-    loop_run(loop);
-    server_release(&server);
-    loop_free(loop);
-    clock_set(NULL);
-    alarm(0);
-}
-
-static struct agent_spec spec(const char *id, unsigned max_in_flight, struct agent_spec *next)
-{
-    return (struct agent_spec){
-        .next = next,
-        .id = str_of(id),
-        .url = str_of(agent_url),
-        .max_in_flight = max_in_flight,
-        .timeout_ms = 60000,
-    };
-}
-
-static struct dispatch_change put(const char *source, const struct agent_spec *specs)
-{
-    struct dispatch_change change;
-
-    dispatch_put(dispatch, source, specs, &change);
-    dispatch_check(dispatch);
-    return change;
-}
-
-static void put_one(const char *id, unsigned max_in_flight)
-{
-    struct agent_spec s = spec(id, max_in_flight, NULL);
-
-    put("file", &s);
-}
-
-static struct agent *find(const char *id)
-{
-    return dispatch_find(dispatch, str_of(id));
-}
-
-static struct agent_view view(const char *id)
-{
-    struct agent_view v;
-
-    agent_view(find(id), &v);
-    return v;
-}
-
-static void on_reply(void *arg, const struct a2a_reply *reply, const struct a2a_fault *fault)
-{
-    struct seen *s = arg;
-
-    s->n++;
-    CHECK_INT(!reply, !!fault);
-    s->has_fault = fault != NULL;
-    if (fault)
-        s->fault = *fault;
-    if (reply) {
-        s->kind = reply->kind;
-        buf_add_str(&s->object, reply->object);
-    }
-    if (s->watch)
-        s->in_flight = view(s->watch).in_flight;
-    dispatch_check(dispatch);
-}
-
-#define PART "{\"kind\":\"text\",\"text\":\"hi\"}"
-#define MESSAGE                                                                                \
-    "{\"messageId\":\"m1\",\"role\":\"user\",\"kind\":\"message\",\"parts\":[" PART "]}"
-
-/* A send as a caller makes it, in 0.3. */
-static int try_send(struct seen *s, struct agent *a)
-{
-    static const char body[] =
-        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"message/send\",\"params\":{\"message\":" MESSAGE
-        "}}";
-    struct a2a_request request;
-    struct a2a_fault fault;
-    struct ask *ask;
-
-    memset(s, 0, sizeof *s);
-    buf_init(&s->object, KB(64));
-    CHECK_INT(a2a_request_read(str_of(body), STR_NONE, &request, &fault), 0);
-    return dispatch_send(dispatch, a, &request, on_reply, s, &ask);
-}
-
-static void send_to(struct seen *s, const char *id)
-{
-    CHECK_INT(try_send(s, find(id)), 0);
-    CHECK_INT(s->n, 0);
-    dispatch_check(dispatch);
-}
-
-static void wait_for(struct seen *s)
-{
-    while (s->n == 0)
-        loop_turn(loop, true);
-    CHECK_INT(s->n, 1);
-}
-
-static void settle(void)
-{
-    for (int i = 0; i < 5; i++)
-        loop_turn(loop, false);
-}
-
-static void drop(struct seen *s)
-{
-    buf_release(&s->object);
-}
-
-/* An HTTP answer around a body, in one of a few places that live long enough. */
-static const char *http(const char *status, const char *body)
-{
-    static char texts[8][512];
-    static unsigned at;
-    char *text = texts[at++ % 8];
-
-    (void)snprintf(text, sizeof texts[0], "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s",
-                   status, strlen(body), body);
-    return text;
-}
-
-#define TASK                                                                                   \
-    "{\"id\":\"t1\",\"contextId\":\"c1\",\"kind\":\"task\",\"status\":{\"state\":\"working\"}}"
-#define RESULT(id) "{\"jsonrpc\":\"2.0\",\"id\":" #id ",\"result\":" TASK "}"
-#define RPC_ERROR(id)                                                                          \
-    "{\"jsonrpc\":\"2.0\",\"id\":" #id                                                         \
-    ",\"error\":{\"code\":-32001,\"message\":\"Task not found\"}}"
+#include "unit/dispatch/rig.h"
 
 /* --- the registry ------------------------------------------------------------------------------- */
 
@@ -237,13 +73,13 @@ TEST(doubles_and_bad_specs_are_refused_one_by_one)
     rows[1] = spec("a", 2, &rows[2]);
     rows[2] = spec("b/c", 2, &rows[3]);
     rows[3] = spec("d", 2, NULL);
-    rows[3].url = STR("https://d/");
+    rows[3].url = STR("ftp://d/");
     c = put("file", rows);
     CHECK_INT(c.added, 1);
     CHECK_INT(view("a").max_in_flight, 1);
     CHECK_INT(dispatch_count(dispatch), 1);
     rows[0].next = NULL;
-    rows[0].url = STR("https://a/"); /* better as it was than gone */
+    rows[0].url = STR("http://me:you@a/"); /* better as it was than gone */
     c = put("file", rows);
     CHECK_INT(c.added + c.changed + c.removed, 0);
     CHECK(find("a") != NULL);
@@ -303,6 +139,7 @@ TEST(version_and_bearer_are_said)
 
     open_stage();
     a = spec("a", 1, NULL);
+    a.has_version = true;
     a.version = A2A_1_0;
     a.bearer = STR("s3cret");
     put("file", &a);
@@ -319,6 +156,128 @@ TEST(version_and_bearer_are_said)
     CHECK(strstr(server_last(&server), "\r\nAuthorization: Bearer s3cret\r\n") != NULL);
     CHECK(strstr(server_last(&server), "\"method\":\"GetTask\"") != NULL);
     drop(&s);
+    close_stage();
+}
+
+TEST(cancel_is_said_with_and_without_a_caller)
+{
+    static const char body[] =
+        "{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"tasks/cancel\",\"params\":{\"id\":\"t\\u0031\","
+        "\"metadata\":{\"why\":1.0}}}";
+    struct a2a_request request;
+    struct a2a_fault fault;
+
+    for (int has_caller = 0; has_caller < 2; has_caller++) {
+        struct seen s = {0};
+
+        open_stage();
+        put_one("a", 1);
+        buf_init(&s.object, KB(4));
+        CHECK_INT(a2a_request_read(str_of(body), STR_NONE, &request, &fault), 0);
+        server_script(&server, SERVER_ANSWER, http("200 OK", RESULT(1)));
+        CHECK_INT(dispatch_cancel(dispatch, find("a"), STR("t1"), has_caller ? &request : NULL,
+                                  on_reply, &s, &s.ask),
+                  0);
+        CHECK_INT(view("a").in_flight, 1);
+        wait_for(&s);
+        CHECK(!s.has_fault);
+        CHECK_STR(buf_str(&s.object), STR(TASK));
+        CHECK(strstr(server_last(&server), "\"method\":\"tasks/cancel\"") != NULL);
+        CHECK_INT(strstr(server_last(&server), "\"why\":1.0") != NULL, has_caller);
+        CHECK_INT(strstr(server_last(&server), "\"id\":\"t1\"") != NULL, !has_caller);
+        drop(&s);
+        close_stage();
+    }
+}
+
+/* The name of A2A-Extensions is the version's; the other headers go as they are. */
+TEST(what_a_caller_brings_is_sent_along)
+{
+    static const struct egress_header headers[] = {
+        {"traceparent", {"tp", 2}}, {"X-User", {"u 1", 3}}, {"X-User", {"u 2", 3}}};
+    static const struct dispatch_context contexts[] = {
+        {.extensions = {"urn:a, urn:b", 12}, .headers = headers, .n_headers = 3},
+        {.headers = headers, .n_headers = 1},
+        {.drop = false},
+    };
+
+    for (unsigned version = 0; version < 2; version++) {
+        struct agent_spec a;
+
+        open_stage();
+        a = spec("a", 1, NULL);
+        a.has_version = true;
+        a.version = version ? A2A_1_0 : A2A_0_3;
+        put("file", &a);
+        for (unsigned i = 0; i < 3; i++) {
+            const char *said;
+            struct seen s;
+
+            buf_clear(&server.seen);
+            server_script(&server, SERVER_ANSWER, http("200 OK", "{}"));
+            CHECK_INT(try_send_with(&s, find("a"), &contexts[i]), 0);
+            wait_for(&s);
+            said = server_last(&server);
+            CHECK_INT(strstr(said, "\r\nA2A-Extensions: urn:a, urn:b\r\n") != NULL,
+                      i == 0 && version == 1);
+            CHECK_INT(strstr(said, "\r\nX-A2A-Extensions: urn:a, urn:b\r\n") != NULL,
+                      i == 0 && version == 0);
+            CHECK_INT(strstr(said, "Extensions") != NULL, i == 0);
+            CHECK_INT(strstr(said, "\r\ntraceparent: tp\r\n") != NULL, i < 2);
+            CHECK_INT(strstr(said, "\r\nX-User: u 1\r\nX-User: u 2\r\n") != NULL, i == 0);
+            drop(&s);
+        }
+        close_stage();
+    }
+}
+
+TEST(what_an_agent_has_activated_is_told)
+{
+    static const struct {
+        const char *lines, *told;
+    } rows[] = {
+        {"", "-"},
+        {"A2A-Extensions:\r\n", "-"},
+        {"a2a-extensions: urn:a\r\n", "urn:a"},
+        {"X-A2A-Extensions: urn:a,urn:b\r\n", "urn:a,urn:b"},
+        {"A2A-Extensions: urn:a\r\nX-Other: x\r\nx-a2a-extensions: urn:b\r\n", "urn:a, urn:b"},
+    };
+
+    open_stage();
+    put_one("a", 1);
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char body[256], text[512];
+        struct seen s;
+
+        (void)snprintf(body, sizeof body, "{\"jsonrpc\":\"2.0\",\"id\":%u,\"result\":" TASK "}",
+                       i + 1);
+        (void)snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\n%sContent-Length: %zu\r\n\r\n%s",
+                       rows[i].lines, strlen(body), body);
+        server_script(&server, SERVER_ANSWER, text);
+        send_to(&s, "a");
+        wait_for(&s);
+        CHECK(!s.has_fault);
+        CHECK_STR(str_of(s.extensions), str_of(rows[i].told));
+        drop(&s);
+    }
+    close_stage();
+}
+
+/* What was read together cannot contradict itself; what is put together from an old and a new spec can. */
+TEST(credentials_of_two_are_not_mixed)
+{
+    const char *why = NULL;
+    struct agent_spec a;
+
+    open_stage();
+    a = spec("a", 1, NULL);
+    a.forwards[0] = STR("authorization");
+    a.n_forwards = 1;
+    CHECK_INT(dispatch_upsert(dispatch, &a, &why), 0);
+    a.bearer = STR("t");
+    CHECK_INT(dispatch_upsert(dispatch, &a, &why), ERR_INVALID);
+    CHECK_STR(str_of(why), STR("Authorization cannot be forwarded: the agent has a bearer"));
+    CHECK(!view("a").has_bearer);
     close_stage();
 }
 

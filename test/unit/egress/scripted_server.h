@@ -4,7 +4,8 @@
  *
  * It takes HTTP requests apart by hand (Content-Length only), keeps all their bytes in `seen`, and gives the
  * n-th request the n-th line of its script, byte for byte. It speaks libuv and not lib/conn, because it must
- * be able to do what conn does not: reset a connection, and send one byte per turn.
+ * be able to do what conn does not: reset a connection, and send one byte per turn. With `tls` set all of it
+ * goes through OpenSSL's own server (unit/lib/far_tls.h).
  */
 #ifndef TEST_SCRIPTED_SERVER_H
 #define TEST_SCRIPTED_SERVER_H
@@ -17,6 +18,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/mem.h"
+#include "unit/lib/far_tls.h"
 
 /* --- a clock that stands still ------------------------------------------------------------------ */
 
@@ -43,7 +45,8 @@ static inline void clock_advance_ms(uint64_t ms)
 
 enum server_act {
     SERVER_ANSWER,       /* the text */
-    SERVER_ANSWER_CLOSE, /* the text, then EOF */
+    SERVER_ANSWER_CLOSE, /* the text, then EOF; with TLS after a goodbye */
+    SERVER_ANSWER_CUT,   /* the text, then EOF without a goodbye */
     SERVER_ANSWER_RESET, /* the text, then a reset */
     SERVER_DRIP,         /* the text, one byte per server_drip() */
 };
@@ -59,6 +62,7 @@ struct server_peer {
     uv_tcp_t tcp;
     struct server *server;
     struct buf in;    /* bytes of an unfinished request */
+    struct far far;   /* with TLS only */
     const char *drip; /* what is still to be dripped; NULL = nothing */
     bool is_open;
 };
@@ -68,6 +72,8 @@ struct server {
     uv_tcp_t listener;
     unsigned short port;
     bool is_reading; /* false: bytes stay in the kernel */
+    SSL_CTX *tls;    /* from far_context(), borrowed; NULL: plain */
+    bool is_plain;   /* speaks plainly in spite of it */
     struct server_peer *peers[SERVER_PEERS];
     unsigned n_peers, n_requests, n_open;
     struct buf seen; /* all requests */
@@ -92,7 +98,7 @@ static void server_hang_up(struct server_peer *p, bool by_reset)
         uv_close((uv_handle_t *)&p->tcp, server_on_closed);
 }
 
-static void server_say(struct server_peer *p, const char *text, size_t n)
+static void server_send(struct server_peer *p, const char *text, size_t n)
 {
     while (n > 0 && p->is_open) {
         uv_buf_t b = uv_buf_init((char *)text, (unsigned)n);
@@ -103,6 +109,26 @@ static void server_say(struct server_peer *p, const char *text, size_t n)
         text += took;
         n -= (size_t)took;
     }
+}
+
+/* What TLS has to say by now. */
+static void server_flush(struct server_peer *p)
+{
+    static char sealed[KB(64)];
+    size_t n;
+
+    while ((n = far_take(&p->far, sealed, sizeof sealed)))
+        server_send(p, sealed, n);
+}
+
+static void server_say(struct server_peer *p, const char *text, size_t n)
+{
+    if (!p->far.ssl) {
+        server_send(p, text, n);
+        return;
+    }
+    far_say(&p->far, text, n);
+    server_flush(p);
 }
 
 static void server_play(struct server_peer *p)
@@ -118,6 +144,10 @@ static void server_play(struct server_peer *p)
         return;
     }
     server_say(p, line->text, strlen(line->text));
+    if (p->far.ssl && line->act == SERVER_ANSWER_CLOSE) {
+        far_goodbye(&p->far);
+        server_flush(p);
+    }
     if (line->act != SERVER_ANSWER)
         server_hang_up(p, line->act == SERVER_ANSWER_RESET);
 }
@@ -155,7 +185,16 @@ static void server_on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
         server_hang_up(p, false);
         return;
     }
-    buf_add(&p->in, b->base, (size_t)n);
+    if (p->far.ssl) {
+        far_feed(&p->far, b->base, (size_t)n);
+        server_flush(p);
+        buf_add_str(&p->in, buf_str(&p->far.said));
+        buf_clear(&p->far.said);
+        if (p->far.is_over)
+            server_hang_up(p, false);
+    } else {
+        buf_add(&p->in, b->base, (size_t)n);
+    }
     while (p->is_open && (length = server_request_length(buf_str(&p->in)))) {
         buf_add(&p->server->seen, p->in.p, length);
         buf_consume(&p->in, length);
@@ -174,8 +213,11 @@ static void server_on_connection(uv_stream_t *listener, int status)
     p->server = s;
     p->is_open = true;
     buf_init(&p->in, MB(64));
+    if (s->tls && !s->is_plain)
+        far_init(&p->far, s->tls);
     BUG_ON(uv_tcp_init(loop_uv(s->loop), &p->tcp));
     BUG_ON(uv_accept(listener, (uv_stream_t *)&p->tcp));
+    BUG_ON(uv_tcp_nodelay(&p->tcp, 1)); /* TLS's tickets would hold up the answer */
     p->tcp.data = p;
     if (s->is_reading)
         BUG_ON(uv_read_start((uv_stream_t *)&p->tcp, server_on_alloc, server_on_read));
@@ -255,6 +297,8 @@ static inline void server_release(struct server *s)
 {
     for (unsigned i = 0; i < s->n_peers; i++) {
         buf_release(&s->peers[i]->in);
+        if (s->peers[i]->far.ssl)
+            far_release(&s->peers[i]->far);
         mem_free(s->peers[i]);
     }
     buf_release(&s->seen);

@@ -17,6 +17,7 @@
 #include "lib/clock.h"
 #include "lib/conn.h"
 #include "lib/limits.h"
+#include "unit/lib/far_tls.h"
 
 /* --- the stage ------------------------------------------------------------------------------------ */
 
@@ -939,6 +940,448 @@ TEST(random_programs)
         side_release(&a.side);
         side_release(&b.side);
         close_stage();
+    }
+}
+
+/* --- TLS ------------------------------------------------------------------------------------------ */
+
+/* The connection under test speaks TLS; `accepted` carries sealed bytes to and from OpenSSL's own server, at
+ * most `step` a turn. */
+static struct {
+    struct paper ca, paper;
+    struct tls_context *context;
+    SSL_CTX *ctx;
+    struct far far;
+    struct side near;
+    size_t step;
+    bool is_mute; /* `accepted` has finished */
+} secure;
+
+static uint64_t real_mono_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static int64_t test_wall_us(void)
+{
+    return (int64_t)TEST_NOW * 1000000;
+}
+
+static void open_secure_stage(const struct paper *client_ca)
+{
+    static const struct clock_source source = {real_mono_ns, test_wall_us};
+    struct tls_files files = {.ca = NULL};
+    char why[TLS_WHY];
+
+    clock_set(&source);
+    memset(&secure, 0, sizeof secure);
+    secure.step = KB(64);
+    folder_open();
+    secure.ca = paper_make((struct paper_wish){.name = "CA", .is_ca = true});
+    secure.paper = paper_make(
+        (struct paper_wish){.name = "x", .san = "IP:127.0.0.1", .issuer = &secure.ca});
+    files.ca = paper_write("ca.pem", &secure.ca, PAPER_CERT);
+    CHECK_INT(tls_context_new(&files, &secure.context, why), 0);
+    secure.ctx =
+        far_context(&(struct far_rules){.paper = &secure.paper, .client_ca = client_ca});
+    far_init(&secure.far, secure.ctx);
+    open_stage();
+    side_init(&secure.near);
+}
+
+static void close_secure_stage(void)
+{
+    side_release(&secure.near);
+    far_release(&secure.far);
+    SSL_CTX_free(secure.ctx);
+    close_stage();
+    tls_context_unref(secure.context);
+    paper_free(&secure.paper);
+    paper_free(&secure.ca);
+    folder_close();
+    clock_set(NULL);
+}
+
+static void connect_secure(void)
+{
+    struct tls_peer peer = {secure.context, "127.0.0.1", NULL};
+    struct side *s = &secure.near;
+
+    CHECK_INT(conn_connect_tls(l, (struct sockaddr *)&here, &peer, &events, s, &s->c), 0);
+}
+
+/* Takes a turn and carries what there is to carry. */
+static void secure_turn(void)
+{
+    static char sealed[KB(64)];
+    struct str part = {sealed, 0};
+
+    loop_turn(l, false);
+    while (accepted.in.n) {
+        size_t n = accepted.in.n < secure.step ? accepted.in.n : secure.step;
+
+        far_feed(&secure.far, accepted.in.p, n);
+        buf_consume(&accepted.in, n);
+        if (secure.step == 1)
+            break;
+    }
+    /* A carrier who is told to wait does. */
+    if (!accepted.c || secure.is_mute || conn_backlog(accepted.c) > LIMIT_CONN_OUT_HIGH)
+        return;
+    part.n = far_take(&secure.far, sealed, secure.step);
+    if (part.n)
+        CHECK(conn_write(accepted.c, &part, 1) != ERR_CLOSED);
+}
+
+#define SECURE_UNTIL(condition)                                                                \
+    while (!(condition))                                                                       \
+    secure_turn()
+
+static void mute_finish(void)
+{
+    secure.is_mute = true;
+    conn_finish(accepted.c);
+}
+
+TEST(tls_both_directions)
+{
+    static const size_t steps[] = {1, KB(64)};
+
+    for (size_t i = 0; i < 2; i++) {
+        open_secure_stage(NULL);
+        secure.step = steps[i];
+        connect_secure();
+        CHECK(!conn_is_shaking(secure.near.c));
+        conn_cork(secure.near.c); /* a handshake does not wait for the user */
+        CHECK_INT(write_z(&secure.near, "early "), 0);
+        CHECK_INT(conn_backlog(secure.near.c), 6);
+        SECURE_UNTIL(conn_is_shaking(secure.near.c));
+        CHECK_INT(write_z(&secure.near, "bird"), 0);
+        SECURE_UNTIL(secure.near.opens);
+        CHECK(!conn_is_shaking(secure.near.c));
+        CHECK_INT(secure.far.said.n, 0);
+        conn_uncork(secure.near.c);
+        SECURE_UNTIL(secure.far.said.n == 10);
+        CHECK_STR(buf_str(&secure.far.said), STR("early bird"));
+        CHECK_INT(conn_backlog(secure.near.c), 0);
+        far_say(&secure.far, "worm", 4);
+        SECURE_UNTIL(secure.near.in.n == 4);
+        CHECK_STR(buf_str(&secure.near.in), STR("worm"));
+        conn_finish(secure.near.c);
+        CHECK_INT(write_z(&secure.near, "more"), ERR_CLOSED);
+        SECURE_UNTIL(far_heard_goodbye(&secure.far) && accepted.eofs);
+        far_say(&secure.far, "s", 1);
+        far_goodbye(&secure.far);
+        SECURE_UNTIL(secure.near.eofs);
+        CHECK_STR(buf_str(&secure.near.in), STR("worms"));
+        CHECK(!conn_is_cut(secure.near.c));
+        mute_finish(); /* behind the goodbye; nobody is told twice */
+        for (int k = 0; k < 5; k++)
+            secure_turn();
+        CHECK_INT(secure.near.eofs + secure.near.closes, 1);
+        close_secure_stage();
+    }
+}
+
+TEST(tls_finish_before_the_handshake)
+{
+    open_secure_stage(NULL);
+    connect_secure();
+    CHECK_INT(write_z(&secure.near, "all I had to say"), 0);
+    conn_finish(secure.near.c);
+    SECURE_UNTIL(accepted.eofs && far_heard_goodbye(&secure.far));
+    CHECK_STR(buf_str(&secure.far.said), STR("all I had to say"));
+    CHECK_INT(secure.near.opens, 1);
+    close_secure_stage();
+}
+
+TEST(tls_cut_is_noticed)
+{
+    open_secure_stage(NULL);
+    connect_secure();
+    SECURE_UNTIL(secure.near.opens && secure.far.is_open);
+    far_say(&secure.far, "half an ans", 11);
+    SECURE_UNTIL(secure.near.in.n == 11);
+    CHECK(!conn_is_cut(secure.near.c));
+    mute_finish();
+    SECURE_UNTIL(secure.near.eofs);
+    CHECK(conn_is_cut(secure.near.c));
+    CHECK_INT(secure.near.closes, 0);
+    close_secure_stage();
+}
+
+TEST(tls_goodbye_on_close)
+{
+    for (int gently = 0; gently < 2; gently++) {
+        open_secure_stage(NULL);
+        connect_secure();
+        SECURE_UNTIL(secure.near.opens && secure.far.is_open);
+        CHECK_INT(write_z(&secure.near, "last"), 0);
+        if (gently)
+            conn_close_gently(secure.near.c, 60000);
+        else
+            conn_close(secure.near.c);
+        secure.near.c = NULL;
+        SECURE_UNTIL(accepted.eofs);
+        CHECK(far_heard_goodbye(&secure.far));
+        CHECK_STR(buf_str(&secure.far.said), STR("last"));
+        close_secure_stage();
+    }
+}
+
+/* 16 MB one way and 3 the other at once, with pauses and corks; the reader at the far end starts late. */
+TEST(tls_back_pressure)
+{
+    static char piece[50000];
+    const size_t total = MB(16), answer = MB(3);
+    size_t sent = 0, said = 0, got = 0;
+    bool is_waiting = false;
+    unsigned drains = 0, waits = 0;
+
+    open_secure_stage(NULL);
+    connect_secure();
+    SECURE_UNTIL(secure.near.opens && secure.far.is_open);
+    conn_pause(accepted.c);
+    for (unsigned i = 0; got < answer || secure.far.said.n < total; i++) {
+        struct str parts[2] = {{piece, 20000}, {piece + 20000, 30000}};
+
+        is_waiting &= secure.near.drains == drains;
+        while (sent < total && !is_waiting) {
+            int err;
+
+            fill_stream(piece, sizeof piece, sent);
+            if (total - sent < sizeof piece)
+                parts[1].n -= sizeof piece - (total - sent);
+            drains = secure.near.drains;
+            secure.near.in_call = true;
+            conn_cork(secure.near.c);
+            err = conn_write(secure.near.c, parts, 2);
+            conn_uncork(secure.near.c);
+            secure.near.in_call = false;
+            CHECK(err == 0 || err == ERR_AGAIN);
+            is_waiting = err == ERR_AGAIN;
+            waits += is_waiting;
+            sent += parts[0].n + parts[1].n;
+        }
+        if (is_waiting)
+            conn_resume(accepted.c);
+        if (said < answer) {
+            size_t n = answer - said < 20000 ? answer - said : 20000;
+
+            fill_stream(piece, n, said);
+            far_say(&secure.far, piece, n);
+            said += n;
+        }
+        if (i % 7 == 0)
+            conn_pause(secure.near.c);
+        else if (i % 7 == 3)
+            conn_resume(secure.near.c);
+        got = secure.near.in.n;
+        secure_turn();
+        CHECK(i % 7 >= 3 || secure.near.in.n == got);
+    }
+    CHECK(is_stream(buf_str(&secure.far.said), 0));
+    CHECK(is_stream(buf_str(&secure.near.in), 0));
+    CHECK(waits > 0);
+    SECURE_UNTIL(secure.near.drains == waits); /* the last one may be on its way */
+    CHECK_INT(conn_backlog(secure.near.c), 0);
+    CHECK(conn_taken(secure.near.c) > total);
+    close_secure_stage();
+}
+
+/* The peer may speak before it has our Finished; who pauses in on_open hears nothing until he resumes. */
+TEST(tls_paused_when_it_opens)
+{
+    char sealed[KB(16)];
+    struct str part = {sealed, 0};
+    size_t done = 0;
+
+    open_secure_stage(NULL);
+    connect_secure();
+    conn_pause(secure.near.c);
+    while (!accepted.c || accepted.in.n < 100)
+        loop_turn(l, false);
+    BUG_ON(BIO_write(secure.far.in, accepted.in.p, (int)accepted.in.n) <= 0);
+    buf_clear(&accepted.in);
+    CHECK_INT(SSL_read_early_data(secure.far.ssl, sealed, sizeof sealed, &done),
+              SSL_READ_EARLY_DATA_FINISH);
+    CHECK_INT(SSL_write_early_data(secure.far.ssl, "hello", 5, &done), 1);
+    part.n = far_take(&secure.far, sealed, sizeof sealed);
+    CHECK_INT(conn_write(accepted.c, &part, 1), 0);
+    SECURE_UNTIL(secure.near.opens);
+    for (int i = 0; i < 5; i++)
+        secure_turn();
+    CHECK_INT(secure.near.reads, 0);
+    secure.near.in_call = true;
+    conn_resume(secure.near.c);
+    conn_pause(secure.near.c);
+    conn_resume(secure.near.c);
+    secure.near.in_call = false;
+    SECURE_UNTIL(secure.near.in.n == 5);
+    CHECK_STR(buf_str(&secure.near.in), STR("hello"));
+    far_say(&secure.far, " again", 6);
+    SECURE_UNTIL(secure.near.in.n == 11);
+    close_secure_stage();
+}
+
+/* What came with the bytes waits like the bytes. */
+TEST(tls_goodbye_while_paused)
+{
+    open_secure_stage(NULL);
+    connect_secure();
+    SECURE_UNTIL(secure.near.opens && secure.far.is_open);
+    conn_pause(secure.near.c);
+    far_say(&secure.far, "end", 3);
+    far_goodbye(&secure.far);
+    for (int i = 0; i < 5; i++)
+        secure_turn();
+    CHECK_INT(secure.near.reads + secure.near.eofs, 0);
+    conn_resume(secure.near.c);
+    SECURE_UNTIL(secure.near.eofs);
+    CHECK_STR(buf_str(&secure.near.in), STR("end"));
+    CHECK(!conn_is_cut(secure.near.c));
+    close_secure_stage();
+}
+
+static void expect_tls_end(int err, const char *why)
+{
+    SECURE_UNTIL(secure.near.closes);
+    CHECK_INT(secure.near.err, err);
+    if (!strstr(secure.near.why, why))
+        CHECK_STR(str_of(secure.near.why), str_of(why));
+}
+
+TEST(tls_handshake_that_fails)
+{
+    static const char http[] = "HTTP/1.1 400 Bad Request\r\n\r\n";
+    struct str part = {http, sizeof http - 1};
+
+    for (int how = 0; how < 5; how++) {
+        open_secure_stage(NULL);
+        connect_secure();
+        TURN_UNTIL(accepted.c && accepted.in.n > 0);
+        if (how == 0) {
+            mute_finish();
+            expect_tls_end(ERR_TLS, "TLS: the peer closed the connection instead of speaking");
+        } else if (how == 1) {
+            CHECK_INT(conn_write(accepted.c, &part, 1), 0);
+            expect_tls_end(ERR_TLS, "TLS: the peer does not speak TLS (is the URL http://?)");
+        } else if (how == 2) {
+            secure.step = 100; /* half of its first flight */
+            secure_turn();
+            mute_finish();
+            expect_tls_end(ERR_TLS, "TLS: the peer closed the connection in the middle");
+        } else if (how == 3) {
+            secure.step = 100;
+            secure_turn();
+            loop_turn(l, false);
+            conn_pause(accepted.c); /* and with our bytes unread: a reset */
+            conn_close(secure.near.c);
+            secure.near.c = NULL;
+        } else {
+            secure.near.close_when = AT_CLOSE;
+            mute_finish();
+            expect_tls_end(ERR_TLS, "TLS: ");
+        }
+        CHECK_INT(secure.near.opens + secure.near.eofs, 0);
+        close_secure_stage();
+    }
+}
+
+TEST(tls_peer_is_somebody_else)
+{
+    struct tls_peer peer;
+    struct side *s = &secure.near;
+
+    open_secure_stage(NULL);
+    peer = (struct tls_peer){secure.context, "b.example", NULL};
+    CHECK_INT(conn_connect_tls(l, (struct sockaddr *)&here, &peer, &events, s, &s->c), 0);
+    CHECK_INT(write_z(s, "a secret"), 0);
+    expect_tls_end(ERR_TLS, "TLS: certificate is for 127.0.0.1, not for b.example");
+    SECURE_UNTIL(accepted.eofs && accepted.in.n == 0);
+    CHECK(secure.far.is_over); /* by our alert */
+    CHECK_INT(secure.far.said.n, 0);
+    peer.name = "";
+    CHECK_INT(conn_connect_tls(l, (struct sockaddr *)&here, &peer, &events, s, &s->c),
+              ERR_INVALID);
+    close_secure_stage();
+}
+
+/* With TLS 1.3 on_open has come by then. A large write meets the reset before the read meets the reason. */
+TEST(tls_last_words_about_our_certificate)
+{
+    static char large[MB(16)];
+    struct str part = {large, sizeof large};
+    char sealed[KB(16)];
+    struct str reply = {sealed, 0};
+    struct paper ca = paper_make((struct paper_wish){.name = "CA", .is_ca = true});
+
+    open_secure_stage(&ca);
+    connect_secure();
+    SECURE_UNTIL(secure.near.opens);
+    conn_pause(secure.near.c);
+    CHECK_INT(conn_write(secure.near.c, &part, 1), ERR_AGAIN);
+    while (!secure.far.is_over) {
+        loop_turn(l, false);
+        far_feed(&secure.far, accepted.in.p, accepted.in.n);
+        buf_clear(&accepted.in);
+    }
+    conn_pause(accepted.c);
+    reply.n = far_take(&secure.far, sealed, sizeof sealed);
+    CHECK_INT(conn_write(accepted.c, &reply, 1), 0);
+    loop_turn(l, false);
+    conn_close(accepted.c); /* with bytes unread: that is a reset */
+    accepted.c = NULL;
+    expect_tls_end(ERR_TLS, "TLS: the peer wants a client certificate (alert: ");
+    CHECK_INT(secure.near.reads + secure.near.eofs, 0);
+    paper_free(&ca);
+    close_secure_stage();
+}
+
+TEST(tls_broken_record)
+{
+    struct str junk = STR("\x17\x03\x03\x00\x20 this was not sealed by the peer");
+
+    open_secure_stage(NULL);
+    connect_secure();
+    SECURE_UNTIL(secure.near.opens && secure.far.is_open);
+    CHECK_INT(conn_write(accepted.c, &junk, 1), 0);
+    expect_tls_end(ERR_CLOSED, "TLS: ");
+    close_secure_stage();
+}
+
+TEST(tls_closing_from_inside_any_callback)
+{
+    static char large[MB(16)];
+    struct str part = {large, sizeof large};
+
+    for (enum when when = AT_OPEN; when <= AT_DRAIN; when++) {
+        for (int gently = 0; gently < 2; gently++) {
+            struct side *s = &secure.near;
+
+            open_secure_stage(NULL);
+            connect_secure();
+            s->close_when = when;
+            s->gently = gently;
+            if (when != AT_OPEN) {
+                SECURE_UNTIL(s->opens && secure.far.is_open);
+                CHECK_INT(conn_write(s->c, &part, 1), ERR_AGAIN);
+                far_say(&secure.far, "hello", 5);
+                far_goodbye(&secure.far);
+            }
+            SECURE_UNTIL(when == AT_OPEN   ? s->opens
+                         : when == AT_READ ? s->reads
+                         : when == AT_EOF  ? s->eofs
+                                           : s->drains);
+            for (int i = 0; i < 5; i++)
+                secure_turn();
+            CHECK_INT(s->closes, 0);
+            s->c = NULL; /* closed long ago */
+            close_secure_stage();
+        }
     }
 }
 

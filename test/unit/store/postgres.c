@@ -732,7 +732,8 @@ TEST(two_nodes_migrate_at_once)
     TURN_UNTIL(&r, a.state != STORE_OPENING && b.state != STORE_OPENING);
     CHECK_INT(a.state, STORE_UP);
     CHECK_INT(b.state, STORE_UP);
-    CHECK_INT(suite_number(&r.config, "SELECT count(*) FROM migrations"), 1);
+    CHECK_INT(suite_number(&r.config, "SELECT count(*) FROM migrations"), 2);
+    CHECK_INT(suite_number(&r.config, "SELECT count(DISTINCT number) FROM migrations"), 2);
     rig_stop(&a);
     rig_stop(&b);
     rig_close(&r);
@@ -817,6 +818,167 @@ TEST(nodes_write_the_same_tasks)
     rig_close(&a);
 }
 
+/* --- agents and tasks of several nodes ---------------------------------------------------- */
+
+TEST(nodes_watch_the_agents_of_the_api)
+{
+    struct watched wa = {0}, wb = {0};
+    struct rig b;
+    RIG(a);
+
+    store_on_agents(a.store, on_watched, &wa);
+    CHECK_INT(save_agent(&a, "x", SPEC), 0);
+    second_node(&a, &b);
+    store_on_agents(b.store, on_watched, &wb);
+    TURN_UNTIL(&a, wa.n == 1 && wb.n == 1);
+    CHECK_STR(str_of(wb.text), STR("x=" SPEC " "));
+    CHECK_INT(save_agent(&b, "y", "{}"), 0);
+    TURN_UNTIL(&a, wa.n == 2 && wb.n == 2);
+    CHECK_INT(delete_agent(&a, "x"), 0);
+    TURN_UNTIL(&a, wa.n == 1 && wb.n == 1);
+    CHECK_STR(str_of(wa.text), STR("y={} "));
+    CHECK_STR(str_of(wb.text), STR("y={} "));
+    /* A notification that was lost: the beat finds the change. */
+    execute(&a.config,
+            "UPDATE api_agents SET spec = '[]'; UPDATE api_agents_changes SET n = n + 1");
+    TURN_UNTIL(&a, strstr(wa.text, "y=[]") && strstr(wb.text, "y=[]"));
+    rig_stop(&b);
+    rig_close(&a);
+}
+
+/* Whether it was written is not known then, and the asker is told so; the nodes agree with the table all the same. */
+TEST(agents_are_saved_while_connections_are_lost)
+{
+    struct store_agent agent = {STR("x"), STR("http://x/"), STR_NONE, STR("api")};
+    struct watched w = {0};
+    char spec[32], want[48];
+    RIG(r);
+
+    store_on_agents(r.store, on_watched, &w);
+    for (int i = 0; i < 12; i++) {
+        struct done d = {0};
+
+        snprintf(spec, sizeof spec, "{\"n\":%d}", i);
+        CHECK_INT(store_agent_save(r.store, &agent, str_of(spec), on_done, &d), 0);
+        for (int turns = i % 4; turns > 0; turns--)
+            loop_turn(r.loop, false);
+        kill_sessions(&r);
+        TURN_UNTIL(&r, d.calls);
+        CHECK(d.err == 0 || d.err == ERR_STORE);
+        CHECK(d.has_why == (d.err != 0));
+        TURN_UNTIL(&r, r.state == STORE_UP);
+    }
+    while (save_agent(&r, "x", "{\"n\":99}"))
+        loop_turn(r.loop, true);
+    snprintf(want, sizeof want, "x={\"n\":99} ");
+    TURN_UNTIL(&r, strcmp(w.text, want) == 0);
+    CHECK_INT(suite_number(&r.config, "SELECT count(*) FROM api_agents"), 1);
+    rig_close(&r);
+}
+
+static int64_t count_owned(const struct rig *r)
+{
+    char sql[160];
+
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM tasks WHERE owner = '%s'",
+             store_boot(r->store));
+    return suite_number(&r->config, sql);
+}
+
+TEST(only_tasks_of_the_dead_are_taken_over)
+{
+    struct taken taken;
+    struct told t = {0};
+    struct store_figures f;
+    struct rig b;
+    RIG(a);
+
+    put_orphans(&a);
+    second_node(&a, &b);
+    take(&b, &taken, 50);
+    CHECK_INT(taken.err, 0);
+    CHECK_INT(taken.n, 0); /* the owner lives */
+    suite_intrude(&a.config, "a", "t1", A2A_EVENT_STATUS,
+                  NULL); /* nobody has heard of this one */
+    take(&b, &taken, 50);
+    CHECK_INT(taken.n, 1);
+    CHECK_STR(str_of(taken.ids[0]), STR("t1"));
+    CHECK_INT(taken.states[0], A2A_STATE_WORKING);
+    rig_stop(&a); /* leaves, and its lease with it */
+    take(&b, &taken, 50);
+    CHECK_INT(taken.n, 4);
+    CHECK_INT(count_owned(&b), 5); /* terminal ones stay whose they were */
+    CHECK_INT(put(&b, &t, "a", "t1", A2A_EVENT_STATUS, status("COMPLETED")), 0);
+    store_figures(b.store, &f);
+    CHECK_INT(f.conflicts, 0);
+    told_release(&t);
+    rig_stop(&b);
+    rig_close(&a);
+}
+
+/* A node that was thought dead and is not: its tasks are another's now, and its appends find that out. */
+TEST(a_node_that_was_thought_dead)
+{
+    struct taken taken = {0};
+    struct told t = {0};
+    struct store_figures f;
+    char sql[160];
+    struct rig b;
+    RIG(a);
+
+    put_orphans(&a);
+    second_node(&a, &b);
+    snprintf(sql, sizeof sql,
+             "UPDATE nodes SET lease_until = now() - interval '1 h' WHERE boot = '%s'",
+             store_boot(a.store));
+    while (taken.n == 0 && !taken.err) { /* it may renew its lease in between */
+        execute(&a.config, sql);
+        take(&b, &taken, 50);
+    }
+    CHECK_INT(taken.n, 5);
+    CHECK_INT(count_owned(&b), 5);
+    CHECK(store_task_peek(a.store, STR("a"), STR("t1")) != NULL);
+    CHECK_INT(put(&a, &t, "a", "t1", A2A_EVENT_STATUS, status("COMPLETED")), 0);
+    CHECK_INT(t.seq, 2);
+    store_figures(a.store, &f);
+    CHECK_INT(f.conflicts, 1);
+    CHECK_INT(put(&b, &t, "a", "t1", A2A_EVENT_STATUS, status("CANCELED")), ERR_FINAL);
+    told_release(&t);
+    rig_stop(&b);
+    rig_close(&a);
+}
+
+/* Two nodes find the same dead one at the same moment: each task has one heir. */
+TEST(nodes_share_what_the_dead_left)
+{
+    enum { N = 60 };
+    struct taken ta = {0}, tb = {0};
+    struct told *t = mem_zero(N, sizeof *t);
+    struct rig b, c;
+    RIG(a);
+
+    second_node(&a, &c);
+    start_tasks(&c, t, N);
+    release_all(t, N);
+    mem_free(t);
+    rig_stop(&c);
+    second_node(&a, &b);
+    while (count_owned(&a) + count_owned(&b) < N && !test_failures) {
+        int64_t before = count_owned(&a) + count_owned(&b);
+
+        ta = tb = (struct taken){0};
+        CHECK_INT(store_take_orphans(a.store, 7, on_taken, &ta), 0);
+        CHECK_INT(store_take_orphans(b.store, 7, on_taken, &tb), 0);
+        TURN_UNTIL(&a, ta.calls && tb.calls);
+        CHECK_INT(ta.err, 0);
+        CHECK_INT(tb.err, 0);
+        CHECK(ta.n <= 7 && tb.n <= 7);
+        CHECK_INT(count_owned(&a) + count_owned(&b), before + (int64_t)(ta.n + tb.n));
+    }
+    rig_stop(&b);
+    rig_close(&a);
+}
+
 /* --- what stands in the way of serving ---------------------------------------------------- */
 
 /* Opens a store that will not come up, and returns why once it says so. */
@@ -846,7 +1008,7 @@ TEST(pending_migrations_are_refused_until_somebody_migrates)
     execute(&r.config,
             "DO $$ BEGIN EXECUTE format('DROP SCHEMA %I CASCADE', current_schema()); END $$");
     r.config.migrate = false;
-    CHECK(open_until(&r, STORE_REFUSED, "1 pending migration "));
+    CHECK(open_until(&r, STORE_REFUSED, "2 pending migrations "));
     CHECK(strstr(store_why(r.store), "superx db migrate") != NULL);
     CHECK_INT(postgres_db_run(STORE_DB_STATUS, &r.config, out, false), 3);
     CHECK_INT(postgres_db_run(STORE_DB_MIGRATE, &r.config, out, false), 0);
@@ -1076,12 +1238,12 @@ TEST(the_life_of_a_database)
     CHECK_INT(run_db(&config, STORE_DB_STATUS, false, text, sizeof text), 3);
     CHECK(strstr(text, "  down      0001          0001_first\n") != NULL);
     CHECK_INT(run_db(&config, STORE_DB_STATUS, true, text, sizeof text), 3);
-    CHECK_STR(
-        str_of(text),
-        STR("{\"migrations\":[{\"number\":1,\"name\":\"0001_first\",\"status\":\"down\"}],"
-            "\"pending\":1}\n"));
+    CHECK_STR(str_of(text),
+              STR("{\"migrations\":[{\"number\":1,\"name\":\"0001_first\",\"status\":\"down\"},"
+                  "{\"number\":2,\"name\":\"0002_lists_and_agents\",\"status\":\"down\"}],"
+                  "\"pending\":2}\n"));
     CHECK_INT(run_db(&config, STORE_DB_SETUP, false, text, sizeof text), 0);
-    CHECK(strstr(text, "1 migration applied") != NULL);
+    CHECK(strstr(text, "2 migrations applied") != NULL);
     CHECK_INT(run_db(&config, STORE_DB_MIGRATE, false, text, sizeof text), 0);
     CHECK(strstr(text, "up to date") != NULL);
     CHECK_INT(run_db(&config, STORE_DB_STATUS, false, text, sizeof text), 0);

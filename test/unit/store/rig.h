@@ -271,9 +271,19 @@ struct listed {
     int err;
     size_t n;
     uint64_t total;
-    char ids[100][32];
-    char next[256];
+    char ids[100][32], agents[100][16], contexts[100][64];
+    enum a2a_state states[100];
+    int64_t at_us[100];
+    char *docs[100]; /* owned, or NULL */
+    char next[1024];
 };
+
+static void listed_release(struct listed *l)
+{
+    for (size_t i = 0; i < 100; i++)
+        mem_free(l->docs[i]);
+    *l = (struct listed){0};
+}
 
 static void on_list_told(void *arg, int err, const struct task_summary *rows, size_t n,
                          uint64_t total, struct str next)
@@ -284,9 +294,23 @@ static void on_list_told(void *arg, int err, const struct task_summary *rows, si
     l->err = err;
     l->n = n;
     l->total = total;
-    for (size_t i = 0; i < n && i < 100; i++)
+    for (size_t i = 0; i < n && i < 100; i++) {
         snprintf(l->ids[i], sizeof l->ids[i], "%.*s", STR_ARG(rows[i].id));
+        snprintf(l->agents[i], sizeof l->agents[i], "%.*s", STR_ARG(rows[i].agent));
+        snprintf(l->contexts[i], sizeof l->contexts[i], "%.*s", STR_ARG(rows[i].context));
+        l->states[i] = rows[i].state;
+        l->at_us[i] = rows[i].status_at_us;
+        l->docs[i] = rows[i].doc.p ? mem_str(rows[i].doc.p, rows[i].doc.n) : NULL;
+    }
     snprintf(l->next, sizeof l->next, "%.*s", STR_ARG(next));
+}
+
+static void ask_list(struct rig *r, struct listed *l, const struct task_query *q)
+{
+    listed_release(l);
+    CHECK_INT(store_task_list(r->store, q, on_list_told, l), 0);
+    CHECK_INT(l->calls, 0);
+    TURN_UNTIL(r, l->calls > 0);
 }
 
 static void list(struct rig *r, struct listed *l, const char *agent, unsigned limit,
@@ -294,10 +318,7 @@ static void list(struct rig *r, struct listed *l, const char *agent, unsigned li
 {
     struct task_query q = {.agent = str_of(agent), .limit = limit, .after = str_of(after)};
 
-    *l = (struct listed){0};
-    CHECK_INT(store_task_list(r->store, &q, on_list_told, l), 0);
-    CHECK_INT(l->calls, 0);
-    TURN_UNTIL(r, l->calls > 0);
+    ask_list(r, l, &q);
 }
 
 #endif

@@ -204,6 +204,117 @@ TEST(a_locked_database_is_waited_out)
     rig_close(&r);
 }
 
+/* More tasks than are looked at in one go, and few of them unfinished: all are found, in several errands and with
+ * appends in between. */
+TEST(a_long_walk_for_orphans)
+{
+    enum { N = 5 };
+    struct taken taken;
+    struct told t = {0};
+    size_t n = 0;
+    RIG(r);
+
+    rig_stop(&r);
+    execute(
+        &r.config,
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25000) "
+        "INSERT INTO tasks (key, agent, task_id, dialect, state, seq, status_at, owner) "
+        "SELECT randomblob(16), 'a', 't' || i, 1, CASE WHEN i % 5000 = 0 THEN 2 ELSE 3 END, 1, "
+        "0, randomblob(16) FROM n");
+    rig_start(&r);
+    start(&r, &t, "a", "other", A2A_EVENT_TASK, snapshot("other", "WORKING", "x"));
+    do {
+        take(&r, &taken, 2);
+        CHECK_INT(taken.err, 0);
+        CHECK(taken.n <= 2);
+        n += taken.n;
+    } while (taken.n > 0);
+    CHECK_INT(n, N);
+    TURN_UNTIL(&r, t.calls);
+    CHECK_INT(t.err, 0);
+    CHECK_INT(
+        suite_number(&r.config, "SELECT count(DISTINCT owner) FROM tasks WHERE state = 2"), 1);
+    told_release(&t);
+    rig_close(&r);
+}
+
+/* People have SQL: rows whose names no task can have are neither taken over nor listed, and hide no others. */
+TEST(impossible_names_are_passed_over)
+{
+    static const char *const names[] = {"'a', ''",
+                                        "'a', 'x' || char(10)",
+                                        "'', 'x'",
+                                        "'a', CAST(x'ff' AS TEXT)",
+                                        "'a', hex(zeroblob(300))",
+                                        "hex(zeroblob(40)), 'x'",
+                                        "'a', 't1'",
+                                        "'a', 't2'"};
+    struct task_query q = {.limit = 7};
+    struct listed l = {0};
+    struct taken taken;
+    char sql[1024];
+    RIG(r);
+
+    rig_stop(&r);
+    for (int i = 0; i < 8; i++) { /* newest first: the last of the page is one that cannot be */
+        snprintf(
+            sql, sizeof sql,
+            "INSERT INTO tasks (agent, task_id, key, dialect, state, seq, status_at, owner) "
+            "VALUES (%s, randomblob(16), 1, 2, 1, %d, randomblob(16))",
+            names[i],
+            i == 6   ? 9
+            : i == 7 ? 0
+                     : 8 - i);
+        execute(&r.config, sql);
+    }
+    rig_start(&r);
+    take(&r, &taken, 10);
+    CHECK_INT(taken.err, 0);
+    CHECK_INT(taken.n, 2);
+    ask_list(&r, &l, &q);
+    CHECK_INT(l.err, 0);
+    CHECK_INT(l.n, 1);
+    CHECK(l.next[0] != '\0');
+    q.limit = 8;
+    snprintf(sql, sizeof sql, "%s", l.next);
+    q.after = str_of(sql);
+    ask_list(&r, &l, &q);
+    CHECK_INT(l.err, 0);
+    CHECK_INT(l.n, 1);
+    CHECK(l.next[0] == '\0');
+    listed_release(&l);
+    rig_close(&r);
+}
+
+/* --- agents of the API ---------------------------------------------------------------------------- */
+
+/* Both are written before the loop turns: the agents as they were in between arrive together with the second
+ * answer, and must not be told after it. */
+TEST(older_agents_are_not_told_after_a_newer_answer)
+{
+    struct store_agent agent = {STR("x"), STR("http://x/"), STR_NONE, STR("api")};
+    struct watched w = {0};
+    struct done d[2] = {0};
+    unsigned n_before;
+    RIG(r);
+
+    store_on_agents(r.store, on_watched, &w);
+    TURN_UNTIL(&r, w.calls);
+    CHECK_INT(store_agent_save(r.store, &agent, STR("{}"), on_done, &d[0]), 0);
+    agent.id = STR("y");
+    CHECK_INT(store_agent_save(r.store, &agent, STR("{}"), on_done, &d[1]), 0);
+    while (suite_number(&r.config, "SELECT count(*) FROM api_agents") != 2)
+        ;
+    do {
+        n_before = w.calls; /* who watches is told at the end of a turn */
+        loop_turn(r.loop, true);
+    } while (!d[1].calls);
+    CHECK(w.calls == n_before || w.n == 2);
+    TURN_UNTIL(&r, w.n == 2);
+    CHECK_STR(str_of(w.text), STR("x={} y={} "));
+    rig_close(&r);
+}
+
 static void limit_files(rlim_t bytes)
 {
     struct rlimit limit;
@@ -391,9 +502,13 @@ TEST(migrations_are_numbered_and_named)
         CHECK(strlen(m->name) > 5);
         CHECK(m->sql.n > 10 && m->sql.p[m->sql.n] == '\0' && strlen(m->sql.p) == m->sql.n);
     }
-    for (m = postgres_migrations; m->number; m++)
+    for (m = postgres_migrations; m->number; m++) {
+        const struct migration *twin = &sqlite_migrations[m - postgres_migrations];
+
         CHECK(m->sql.n > 10 && strlen(m->sql.p) == m->sql.n);
-    CHECK_INT(m - postgres_migrations, 1);
+        CHECK_INT(m->number, twin->number);
+        CHECK_STR(str_of(m->name), str_of(twin->name));
+    }
 }
 
 TEST_MAIN

@@ -147,25 +147,33 @@ TEST(agents_sample_is_an_agents_file)
     struct agent_defaults defaults = {.max_in_flight = 10, .timeout_ms = 600000};
     struct agent_spec *spec = NULL;
     struct agents_fault why = {0};
+    struct str default_agent = STR_NONE;
 
     arena_init(&arena, MB(4));
     CHECK_INT(agents_file_read(read_file("agents.yml.example"), &defaults, environment_is_empty,
-                               &arena, &spec, &why),
+                               &arena, &spec, &default_agent, &why),
               0);
     CHECK_STR(str_of(why.why), STR(""));
-    CHECK(spec && spec->next && !spec->next->next);
-    if (!spec || !spec->next)
+    CHECK_STR(default_agent, STR("weather"));
+    CHECK(spec && spec->next && spec->next->next && !spec->next->next->next);
+    if (!spec || !spec->next || !spec->next->next)
         return;
     CHECK_STR(spec->id, STR("weather"));
-    CHECK_INT(spec->version, A2A_1_0);
+    CHECK(!spec->has_version);
     CHECK_INT(spec->max_in_flight, 10);
     CHECK_INT(spec->timeout_ms, 600000);
     spec = spec->next;
     CHECK_STR(spec->id, STR("translator"));
-    CHECK_INT(spec->version, A2A_0_3);
     CHECK(spec->bearer.n == 0);
+    CHECK(spec->ca_file.n > 0);
     CHECK_INT(spec->max_in_flight, 4);
     CHECK_INT(spec->timeout_ms, 120000);
+    spec = spec->next;
+    CHECK_STR(spec->id, STR("archive"));
+    CHECK(spec->has_version);
+    CHECK_INT(spec->version, A2A_0_3);
+    CHECK(spec->has_card_form);
+    CHECK_INT(spec->card_form, A2A_CARD_1_0);
     arena_release(&arena);
 }
 
