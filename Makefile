@@ -63,8 +63,9 @@ program: $(PROGRAM)
 unit: $(UNIT_PROGRAMS) $(PROGRAM)
 fuzzers: $(FUZZ_PROGRAMS)
 
-$(PROGRAM): $(BUILD)/obj/wiring/main.o $(LIBRARY)
-	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $< $(LIBRARY) $(LDLIBS)
+# Of the objects, not of the library, which would hide that two of them have a function of the same name.
+$(PROGRAM): $(OBJECTS)
+	$(call say,LINK)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(LIBRARY): $(filter-out $(BUILD)/obj/wiring/main.o,$(OBJECTS))
 	$(call say,AR)rm -f $@.new && ar rcs $@.new $^ && mv $@.new $@

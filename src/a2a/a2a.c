@@ -59,6 +59,7 @@ static const struct {
         {text, sizeof(text) - 1}, method, version                                              \
     }
     ALIAS("tasks/subscribe", A2A_SUBSCRIBE, A2A_0_3),
+    ALIAS("TaskSubscription", A2A_SUBSCRIBE, A2A_1_0),
     ALIAS("agent/authenticatedExtendedCard", A2A_EXTENDED_CARD, A2A_0_3),
     ALIAS("agent/card", A2A_EXTENDED_CARD, A2A_0_3),
     ALIAS("agent/getCard", A2A_EXTENDED_CARD, A2A_0_3),
@@ -217,6 +218,17 @@ int a2a_state_dialect(struct str raw, enum a2a_version *out)
     return 0;
 }
 
+/* 1.0 agents may keep `kind` as a member we do not know; it is no proof against a state in 1.0's words. */
+enum a2a_version a2a_object_dialect(struct str object, struct str state,
+                                    enum a2a_version otherwise)
+{
+    enum a2a_version said;
+
+    if (state.p && a2a_state_dialect(state, &said) == 0)
+        return said;
+    return json_type(json_get(object, "kind")) == JSON_STRING ? A2A_0_3 : otherwise;
+}
+
 enum a2a_state a2a_state_read(struct str raw)
 {
     enum a2a_state state;
@@ -264,6 +276,40 @@ int a2a_timestamp_read(struct str raw, int64_t *us)
         err = 0;
     buf_release(&text);
     return err;
+}
+
+bool a2a_is_id(struct str raw)
+{
+    struct str inner;
+    struct buf text;
+    bool is_good;
+
+    if (json_type(raw) != JSON_STRING || raw.n <= 2 || json_string_length(raw) > LIMIT_TASK_ID)
+        return false;
+    inner = str_make(raw.p + 1, raw.n - 2);
+    if (!memchr(inner.p, '\\', inner.n))
+        return !str_has_control(inner);
+    buf_init(&text, LIMIT_TASK_ID);
+    is_good = json_string_decode(raw, &text) == 0 && !str_has_control(buf_str(&text));
+    buf_release(&text);
+    return is_good;
+}
+
+bool a2a_is_same_string(struct str a, struct str b)
+{
+    struct buf text;
+    bool is_same;
+
+    if (json_type(a) != JSON_STRING || json_type(b) != JSON_STRING)
+        return false;
+    if (str_is(a, b))
+        return true;
+    if (!memchr(a.p, '\\', a.n) && !memchr(b.p, '\\', b.n))
+        return false;
+    buf_init(&text, a.n);
+    is_same = json_string_decode(a, &text) == 0 && json_string_is(b, buf_str(&text));
+    buf_release(&text);
+    return is_same;
 }
 
 /* --- errors --- */

@@ -161,6 +161,8 @@ struct a2a_upstream {
     /* decoded; becomes message.contextId. Absent: the message's own stays. */
     struct str add_context;
     bool drop_context; /* message.contextId is one the agent never heard of */
+    /* How a caller's send is said, whatever he asked for. */
+    enum a2a_saying { A2A_SAY_AS_ASKED, A2A_SAY_STREAM, A2A_SAY_SEND_NO_WAIT } saying;
 };
 
 /* Writes a JSON-RPC request (SEND, STREAM, CANCEL) to an agent, minified. Within one version params are
@@ -175,7 +177,7 @@ MUST_CHECK int a2a_request_write(struct buf *out, const struct a2a_upstream *to,
 MUST_CHECK int a2a_request_write_message(struct buf *out, const struct a2a_upstream *to,
                                          const struct a2a_request *from, const char **why);
 
-/* Writes GetTask or CancelTask for `task_id` (decoded text) on the gateway's own behalf. */
+/* Writes GetTask, CancelTask or SubscribeToTask for `task_id` (decoded text) on the gateway's own behalf. */
 void a2a_request_write_task(struct buf *out, const struct a2a_upstream *to,
                             enum a2a_method method, uint64_t id, struct str task_id);
 
@@ -218,19 +220,27 @@ MUST_CHECK int a2a_task_read(struct str doc, struct arena *arena, struct a2a_tas
 
 enum a2a_event_kind {
     A2A_EVENT_MESSAGE = 1, /* an accepted message of a caller: in the log, never in the task */
-    A2A_EVENT_TASK = 2,    /* a Task snapshot from the agent */
-    A2A_EVENT_STATUS = 3,  /* a new status object */
+    A2A_EVENT_TASK = 2,    /* a Task snapshot from the agent: in the log, a task's first word */
+    A2A_EVENT_STATUS = 3,  /* a new status object: the gateway's own word */
+    A2A_EVENT_STATUS_UPDATE = 4,   /* a TaskStatusUpdateEvent, unwrapped */
+    A2A_EVENT_ARTIFACT_UPDATE = 5, /* a TaskArtifactUpdateEvent, unwrapped */
+    /* What of a snapshot no update can say; streams are not told. A Task whose members replace the stored ones, in its
+     * order; what it lacks is gone. Null `artifacts` and `history` only say where the stored ones stand, and so does
+     * `status`: null, or {} when the stored status is to lose its message, which the history now tells. */
+    A2A_EVENT_SYNC = 6,
 };
 
 struct a2a_event {
     enum a2a_event_kind kind;
-    /* the Message, Task or TaskStatus as JSON without insignificant whitespace */
+    /* the object as JSON without insignificant whitespace */
     struct str payload;
 };
 
 /* Folds `event` into `doc` (absent: there is no task yet, the event must be a snapshot) and writes the new
- * document to `out`. Returns 0; 1 if the document stays as it is (nothing is written); ERR_FINAL if the task
- * is terminal and the event would change it; ERR_LIMIT if the result would exceed out->max; ERR_INVALID.
+ * document to `out`. Returns 0; 1 if the document stays as it is (nothing is written: an update may all the same tell
+ * its readers something, the last chunk of an artifact or metadata of its own); ERR_FINAL if the task
+ * is terminal and the event would change it; ERR_LIMIT if the result would exceed out->max; ERR_INVALID, also for an
+ * update of another task; ERR_NOMEM.
  * Pure. Whether a snapshot is a task at all is not judged again here: a2a_reply_read() let it in, and
  * whoever keeps the result reads it with a2a_task_read(). */
 MUST_CHECK int a2a_event_fold(struct str doc, const struct a2a_event *event, struct buf *out);
@@ -290,6 +300,7 @@ void a2a_task_write_summary(struct buf *out, struct str agent, struct str id,
 
 /* The other rooms behind this door. */
 #include "a2a/card.h"
+#include "a2a/stream.h"
 #include "a2a/translate.h"
 
 #endif

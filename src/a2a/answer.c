@@ -2,15 +2,20 @@
  *
  * What the caller is told, JSON-RPC binding: tasks and messages. The common case, an object in the caller's
  * own version and nothing to leave out, is not copied at all: a2a_result_frame() says what stands around it.
+ *
+ * Also what begins a stream; what follows in it is stream.c's.
  */
 #include "a2a/a2a_int.h"
 #include "lib/clock.h"
 
+static struct str wrapper(enum a2a_reply_kind kind)
+{
+    return kind == A2A_REPLY_TASK ? STR("{\"task\":") : STR("{\"message\":");
+}
+
 static struct str wrap_open(const struct a2a_request *request, enum a2a_reply_kind kind)
 {
-    if (request->version != A2A_1_0 || request->method != A2A_SEND)
-        return STR("");
-    return kind == A2A_REPLY_TASK ? STR("{\"task\":") : STR("{\"message\":");
+    return request->version == A2A_1_0 && request->method == A2A_SEND ? wrapper(kind) : STR("");
 }
 
 static void write_head(struct buf *out, const struct a2a_request *request, struct str open)
@@ -61,6 +66,19 @@ int a2a_result_write(struct buf *out, const struct a2a_request *request,
     write_head(out, request, open);
     err = a2a_translate(out, &t, result->object, why);
     buf_add_str(out, open.n ? STR("}}") : STR("}"));
+    return err;
+}
+
+int a2a_told_write_first(struct buf *out, const struct a2a_request *request,
+                         const struct a2a_result *result, const char **why)
+{
+    struct a2a_translation t = translation_of(request, result);
+    struct str open = request->version == A2A_1_0 ? wrapper(result->kind) : STR("");
+    int err;
+
+    buf_add_str(out, open);
+    err = a2a_translate(out, &t, result->object, why);
+    buf_add_str(out, open.n ? STR("}") : STR(""));
     return err;
 }
 

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A task's document: what the gateway reads in it, and the fold, the only definition of how an event changes it.
+ * A task's document: what the gateway reads in it, and the two it writes itself.
  *
- *     TASK    the snapshot's members, in its order; artifacts and history that it leaves out are kept
- *     STATUS  the old status.message moves to the end of history, the new status replaces the old one
- *     MESSAGE changes nothing: it is in the log, where task_view shows it
- *
- * A document is rebuilt by copying spans; nothing inside a member is ever re-serialised. What is stored has no
- * insignificant whitespace, so equality of tasks within one dialect is equality of bytes.
+ * Everything else in a task is its agent's business. Reading is one pass of the scanner; what may be repeated without
+ * harm is left alone, but a task that says its id, context, status, history or artifacts twice is none.
  */
 #include "a2a/a2a_int.h"
 
@@ -40,23 +36,52 @@ static const struct json_want task_wants[] = {
     {NULL, -1, NULL},
 };
 
+static const char bad_id[] =
+    "the task's id must be a string of 1 to 512 bytes without control characters";
+
+int a2a_task_scan(struct str doc, struct a2a_task_spans *out, const char **why)
+{
+    struct str slots[SLOT_MAX];
+    struct json_fault jf;
+
+    if (json_scan(doc, task_wants, slots, SLOT_MAX, &jf)) {
+        *why = "the task repeats a member";
+        return ERR_INVALID;
+    }
+    if (json_type(slots[SLOT_ID]) != JSON_STRING) {
+        *why = bad_id;
+        return ERR_INVALID;
+    }
+    if (json_type(slots[SLOT_STATUS]) != JSON_OBJECT || !slots[SLOT_STATE].p) {
+        *why = "the task has no status with a state";
+        return ERR_INVALID;
+    }
+    *out = (struct a2a_task_spans){
+        .id = slots[SLOT_ID],
+        .context_id = slots[SLOT_CONTEXT],
+        .status = slots[SLOT_STATUS],
+        .state = slots[SLOT_STATE],
+        .timestamp = slots[SLOT_TIMESTAMP],
+        .status_message = slots[SLOT_STATUS_MESSAGE],
+        .history = slots[SLOT_HISTORY],
+        .artifacts = slots[SLOT_ARTIFACTS],
+    };
+    return 0;
+}
+
 /* Decodes an id into the arena only if it has escapes; most have none and stay a view into the document. */
 static int decode_id(struct str raw, struct arena *arena, struct str *out)
 {
-    struct str inner = str_make(raw.p + 1, raw.n - 2);
     struct buf text;
     int err;
 
-    if (inner.n == 0 || json_string_length(raw) > LIMIT_TASK_ID)
+    if (!a2a_is_id(raw))
         return ERR_INVALID;
-    if (!memchr(inner.p, '\\', inner.n)) {
-        *out = inner;
-        return str_has_control(inner) ? ERR_INVALID : 0;
-    }
+    *out = str_make(raw.p + 1, raw.n - 2);
+    if (!memchr(out->p, '\\', out->n))
+        return 0;
     buf_init(&text, LIMIT_TASK_ID);
     err = json_string_decode(raw, &text);
-    if (!err && str_has_control(buf_str(&text)))
-        err = ERR_INVALID;
     if (!err) {
         *out = arena_str(arena, buf_str(&text));
         err = out->p ? 0 : ERR_NOMEM;
@@ -67,151 +92,33 @@ static int decode_id(struct str raw, struct arena *arena, struct str *out)
 
 int a2a_task_read(struct str doc, struct arena *arena, struct a2a_task *out, const char **why)
 {
-    struct str slots[SLOT_MAX];
-    struct json_fault jf;
+    struct a2a_task_spans spans;
+    struct str context;
+    int err = a2a_task_scan(doc, &spans, why);
 
     *out = (struct a2a_task){0};
-    if (json_scan(doc, task_wants, slots, SLOT_MAX, &jf)) {
-        *why = "the task repeats a member";
+    if (err)
+        return err;
+    if (decode_id(spans.id, arena, &out->id)) {
+        *why = bad_id;
         return ERR_INVALID;
     }
-    out->id_raw = slots[SLOT_ID];
-    if (json_type(slots[SLOT_ID]) != JSON_STRING ||
-        decode_id(slots[SLOT_ID], arena, &out->id)) {
-        *why = "the task's id must be a string of 1 to 512 bytes without control characters";
-        return ERR_INVALID;
-    }
-    slots[SLOT_CONTEXT] = a2a_given(slots[SLOT_CONTEXT]);
-    if (a2a_is_empty_string(slots[SLOT_CONTEXT]))
-        slots[SLOT_CONTEXT] = STR_NONE;
-    if (slots[SLOT_CONTEXT].p && (json_type(slots[SLOT_CONTEXT]) != JSON_STRING ||
-                                  decode_id(slots[SLOT_CONTEXT], arena, &out->context_id))) {
+    context = a2a_given(spans.context_id);
+    if (context.p && !a2a_is_empty_string(context) &&
+        decode_id(context, arena, &out->context_id)) {
         *why =
             "the task's contextId must be a string of 1 to 512 bytes without control characters";
         return ERR_INVALID;
     }
-    if (json_type(slots[SLOT_STATUS]) != JSON_OBJECT || !slots[SLOT_STATE].p) {
-        *why = "the task has no status with a state";
-        return ERR_INVALID;
-    }
-    out->status = slots[SLOT_STATUS];
-    out->state = a2a_state_read(slots[SLOT_STATE]);
-    if (a2a_timestamp_read(slots[SLOT_TIMESTAMP], &out->status_at_us))
+    out->id_raw = spans.id;
+    out->status = spans.status;
+    out->state = a2a_state_read(spans.state);
+    if (a2a_timestamp_read(spans.timestamp, &out->status_at_us))
         out->status_at_us = 0;
-    out->status_message = a2a_given(slots[SLOT_STATUS_MESSAGE]);
-    out->history = a2a_given(slots[SLOT_HISTORY]);
-    out->artifacts = a2a_given(slots[SLOT_ARTIFACTS]);
+    out->status_message = a2a_given(spans.status_message);
+    out->history = a2a_given(spans.history);
+    out->artifacts = a2a_given(spans.artifacts);
     return 0;
-}
-
-/* --- the fold --- */
-
-/* `stored` is NULL when there is no task yet. */
-static void fold_snapshot(const struct a2a_task *stored, struct str snapshot, struct buf *out)
-{
-    bool first = true, has_history = false, has_artifacts = false;
-    struct json_cursor cursor;
-    struct str key, value;
-
-    json_enter(&cursor, snapshot);
-    while (json_next_member(&cursor, &key, &value)) {
-        bool is_history = json_key_is(key, STR("history"));
-        bool is_artifacts = json_key_is(key, STR("artifacts"));
-
-        /* An explicit null means absent: written out it would hide what is kept. */
-        if ((is_history || is_artifacts) && json_type(value) == JSON_NULL)
-            continue;
-        has_history |= is_history;
-        has_artifacts |= is_artifacts;
-        json_write_key(out, &first, key);
-        buf_add_str(out, value);
-    }
-    if (stored && stored->artifacts.p && !has_artifacts) {
-        json_write_key(out, &first, STR("artifacts"));
-        buf_add_str(out, stored->artifacts);
-    }
-    if (stored && stored->history.p && !has_history) {
-        json_write_key(out, &first, STR("history"));
-        buf_add_str(out, stored->history);
-    }
-    json_write_end(out, first);
-}
-
-static void write_history_with(struct buf *out, struct str history, struct str message)
-{
-    if (history.n > 2) {
-        buf_add(out, history.p, history.n - 1);
-        buf_add_char(out, ',');
-    } else {
-        buf_add_char(out, '[');
-    }
-    buf_add_str(out, message);
-    buf_add_char(out, ']');
-}
-
-static void fold_status(struct str doc, const struct a2a_task *stored, struct str status,
-                        struct buf *out)
-{
-    bool first = true, moves = stored->status_message.p != NULL;
-    struct json_cursor cursor;
-    struct str key, value;
-
-    json_enter(&cursor, doc);
-    while (json_next_member(&cursor, &key, &value)) {
-        json_write_key(out, &first, key);
-        if (value.p == stored->status.p)
-            buf_add_str(out, status);
-        else if (moves && value.p == stored->history.p)
-            write_history_with(out, value, stored->status_message);
-        else
-            buf_add_str(out, value);
-    }
-    if (moves && !stored->history.p) {
-        json_write_key(out, &first, STR("history"));
-        write_history_with(out, STR_NONE, stored->status_message);
-    }
-    json_write_end(out, first);
-}
-
-static int fold_into(struct str doc, const struct a2a_event *event, struct arena *arena,
-                     struct buf *out)
-{
-    struct a2a_task stored;
-    const char *why;
-
-    if (event->kind == A2A_EVENT_MESSAGE)
-        return 1;
-    if (json_type(event->payload) != JSON_OBJECT ||
-        (doc.p && a2a_task_read(doc, arena, &stored, &why)))
-        return ERR_INVALID;
-    if (event->kind == A2A_EVENT_TASK)
-        fold_snapshot(doc.p ? &stored : NULL, event->payload, out);
-    else if (event->kind == A2A_EVENT_STATUS && doc.p)
-        fold_status(doc, &stored, event->payload, out);
-    else
-        return ERR_INVALID;
-    if (doc.p && a2a_state_is_terminal(stored.state) && !str_is(doc, buf_str(out)))
-        return ERR_FINAL;
-    return 0;
-}
-
-int a2a_event_fold(struct str doc, const struct a2a_event *event, struct buf *out)
-{
-    size_t start = out->n;
-    struct arena arena;
-    int err;
-
-    BUG_ON(start != 0);
-    arena_init(&arena, KB(64));
-    err = fold_into(doc, event, &arena, out);
-    arena_release(&arena);
-    if (err == 0)
-        err = buf_error(out);
-    if (err == 0 && doc.p && str_is(doc, buf_str(out)))
-        err = 1;
-    if (err)
-        buf_clear(out);
-    return err;
 }
 
 /* --- the gateway's own word --- */

@@ -6,7 +6,8 @@
  * LIMIT_PIPELINE bytes and one read wait at most). Faults below JSON are answered here, with a plain HTTP
  * status and one line of text, and close the connection. Three deadlines bound what a slow peer can hold: a
  * total one for the head, a total one for the body, one for idleness between requests, which is also how long
- * a peer may go without reading any of his answers; and there is a maximum of connections.
+ * a peer may go without reading any of his answers; and there is a maximum of connections. Streams (answers in
+ * pieces) have no deadline but the last one, 30 s for them.
  *
  * Knows neither JSON nor A2A.
  */
@@ -97,7 +98,26 @@ void exchange_answer(struct exchange *x, int status, const char *content_type,
                      const struct exchange_header *headers, size_t n_headers,
                      const struct str *parts, size_t n_parts);
 
-/* The same with a literal or formatted text as text/plain. */
+/* --- answers in pieces ------------------------------------------------------------------------------- */
+
+/* Begins an answer that comes in pieces: chunked, or for HTTP/1.0 ended by the connection's end. It is the last on its
+ * connection, whatever the peer sends meanwhile is dropped, and his FIN counts as leaving: on_gone is called at once
+ * (a peer who is lost silently is found within 30 s, or when he has read nothing of what waits for him for so long).
+ * Head, body and id of the request are gone after this. The exchange is open until exchange_end(), or until
+ * on_gone, which must be set first. `on_drain` is called, never from inside, when a writer who was told ERR_AGAIN may
+ * go on. A HEAD request gets the head only, and every piece is dropped. */
+void exchange_stream(struct exchange *x, int status, const char *content_type,
+                     const struct exchange_header *headers, size_t n_headers,
+                     void (*on_drain)(void *arg));
+
+/* Writes one piece, which is not empty. Returns 0; ERR_AGAIN: taken, but nothing more until on_drain (more than
+ * LIMIT_STREAM_OUT bytes wait for the peer); ERR_CLOSED: on_gone follows. */
+int exchange_write(struct exchange *x, const struct str *parts, size_t n_parts);
+
+/* Ends the answer properly. The exchange must not be touched afterwards. */
+void exchange_end(struct exchange *x);
+
+/* The same as exchange_answer() with a literal or formatted text as text/plain. */
 void exchange_answer_text(struct exchange *x, int status, const char *text);
 
 #endif

@@ -31,15 +31,19 @@
 #define REQUEST_ID_OWN 25 /* eight digits of the boot, '-', up to sixteen of the counter */
 
 struct exchange {
-    bool is_open;                 /* the handler owes an answer */
-    bool is_kept;                 /* exchange_keep_body() was called */
+    bool is_open;             /* the handler owes an answer */
+    bool is_kept;             /* exchange_keep_body() was called */
+    bool is_stream;           /* exchange_stream() was called: no head, body or id any more */
+    bool is_chunked, is_mute; /* of a stream; mute: the answer to HEAD */
+    bool is_corked; /* the head waits for the first piece, at most until the turn's end */
     const struct http_head *head; /* the parser's, which waits while the exchange is open */
     struct str body;              /* borrowed from the read callback, or from intake->body */
     struct str id;                /* borrowed from the head, or id_text */
     char id_text[REQUEST_ID_OWN];
     /* May be NULL: nobody wants to know, the answer will be dropped. */
     void (*on_gone)(void *arg);
-    void *gone_arg; /* borrowed until the exchange ends */
+    void (*on_drain)(void *arg); /* of a stream */
+    void *gone_arg;              /* of both; borrowed until the exchange ends */
 };
 
 /* What a connection needs while it has a message in hand, and an idle one does without: ten thousand idle
@@ -57,7 +61,15 @@ struct intake {
     bool wants_continue;          /* Expect: 100-continue, and no byte of the body has come */
 };
 
-enum peer_state { PEER_IDLE, PEER_HEAD, PEER_BODY, PEER_BUSY, PEER_FLUSH, PEER_GONE };
+enum peer_state {
+    PEER_IDLE,
+    PEER_HEAD,
+    PEER_BODY,
+    PEER_BUSY,
+    PEER_STREAM,
+    PEER_FLUSH,
+    PEER_GONE
+};
 
 struct peer {
     uint32_t magic;
@@ -153,6 +165,10 @@ void peer_drain(struct peer *p);
 void peer_end(struct peer *p);
 /* The exchange has been answered: goes on, now or (inside work()) when the handler has returned. */
 void peer_go_on(struct peer *p);
+/* The exchange has become a stream: what its request needed is given back. */
+void peer_stream(struct peer *p);
+/* A stream's reader does not take what is written. */
+void peer_block(struct peer *p);
 /* The last of a peer: nothing refers to it any more. */
 void peer_release(struct peer *p);
 
@@ -171,6 +187,8 @@ struct answer {
     bool closes;      /* "connection: close" */
     bool says_alive;  /* "connection: keep-alive", which HTTP/1.0 wants to hear */
     bool is_head;     /* the answer to a HEAD request: its body is measured but not sent */
+    bool is_stream;   /* the body comes in pieces */
+    bool is_chunked;  /* a stream's */
     const char *type; /* NULL: none */
     struct str id;    /* absent: none */
     const struct exchange_header *headers;

@@ -17,8 +17,12 @@
  * one system call; nothing is copied unless the kernel's buffer is full or other answers wait to leave with
  * this one. What is the same for a second, the Date, is made once a second.
  *
- * Deliberately absent: answers in pieces (LATER: streams; they will be answers without Content-Length),
- * compression (agents' JSON travels on fast networks, and secrets beside attacker's text must not be
+ * An answer in pieces (a stream) is an exchange that stays open while it is answered:
+ *
+ *     begun --exchange_stream--> streaming --exchange_end--> over
+ *                                   `---- the peer vanishes: on_gone is called
+ *
+ * Deliberately absent: compression (agents' JSON travels on fast networks, and secrets beside attacker's text must not be
  * compressed together).
  */
 #include <stdio.h>
@@ -83,9 +87,13 @@ static void write_head(struct server *s, const struct answer *a, size_t body_byt
     if (has_body(a->status)) {
         if (a->type)
             http_write_header(out, "content-type", str_of(a->type));
-        BUF_LIT(out, "content-length: ");
-        buf_add_u64(out, body_bytes);
-        BUF_LIT(out, "\r\n");
+        if (a->is_chunked)
+            BUF_LIT(out, "transfer-encoding: chunked\r\n");
+        if (!a->is_stream) {
+            BUF_LIT(out, "content-length: ");
+            buf_add_u64(out, body_bytes);
+            BUF_LIT(out, "\r\n");
+        }
     }
     if (a->id.p)
         http_write_header(out, "x-request-id", a->id);
@@ -174,7 +182,7 @@ struct str exchange_id(struct server *s, const struct http_head *head, char own[
 void exchange_begin(struct exchange *x, struct server *s, const struct intake *in)
 {
     x->is_open = true;
-    x->is_kept = false;
+    x->is_kept = x->is_stream = x->is_corked = false;
     x->head = in->head;
     x->body = in->view.p ? in->view : buf_str(&in->body);
     x->id = exchange_id(s, in->head, x->id_text);
@@ -190,19 +198,26 @@ static struct peer *open_peer_of(const struct exchange *x)
     return p;
 }
 
+/* Before it has become a stream. */
+static struct peer *asking_peer_of(const struct exchange *x)
+{
+    BUG_ON(x->is_stream);
+    return open_peer_of(x);
+}
+
 const struct http_head *exchange_head(const struct exchange *x)
 {
-    return open_peer_of(x)->x.head;
+    return asking_peer_of(x)->x.head;
 }
 
 struct str exchange_body(const struct exchange *x)
 {
-    return open_peer_of(x)->x.body;
+    return asking_peer_of(x)->x.body;
 }
 
 int exchange_keep_body(struct exchange *x)
 {
-    struct intake *in = open_peer_of(x)->intake;
+    struct intake *in = asking_peer_of(x)->intake;
 
     BUG_ON(!x->body.p); /* too late: the request callback has returned */
     if (in->view.p) {
@@ -218,7 +233,7 @@ int exchange_keep_body(struct exchange *x)
 
 struct str exchange_request_id(const struct exchange *x)
 {
-    return open_peer_of(x)->x.id;
+    return asking_peer_of(x)->x.id;
 }
 
 const char *exchange_peer(const struct exchange *x)
@@ -258,7 +273,7 @@ void exchange_answer(struct exchange *x, int status, const char *content_type,
                      const struct exchange_header *headers, size_t n_headers,
                      const struct str *parts, size_t n_parts)
 {
-    struct peer *p = open_peer_of(x);
+    struct peer *p = asking_peer_of(x);
     struct answer a;
     int err;
 
@@ -286,6 +301,103 @@ void exchange_answer(struct exchange *x, int status, const char *content_type,
         p->is_blocked = true;
     else if (err)
         peer_end(p);
+    peer_go_on(p);
+}
+
+/* --- answers in pieces ---------------------------------------------------------------------------- */
+
+void exchange_stream(struct exchange *x, int status, const char *content_type,
+                     const struct exchange_header *headers, size_t n_headers,
+                     void (*on_drain)(void *arg))
+{
+    struct peer *p = asking_peer_of(x);
+    struct answer a = {.status = status,
+                       .closes = true,
+                       .is_stream = true,
+                       .is_chunked = x->head->minor > 0,
+                       .type = content_type,
+                       .id = x->id,
+                       .headers = headers,
+                       .n_headers = n_headers};
+
+    BUG_ON(!x->on_gone || !has_body(status));
+    x->is_stream = true;
+    x->is_chunked = a.is_chunked;
+    x->is_mute = x->head->verb == HTTP_VERB_HEAD;
+    x->on_drain = on_drain;
+    if (!p->conn) /* on_gone is on its way */
+        return;
+    conn_set_high(p->conn, LIMIT_STREAM_OUT);
+    conn_cork(p->conn);
+    x->is_corked = true;
+    (void)answer_write(p->server, p->conn, &a); /* a failure is reported by on_close */
+    peer_stream(p);
+}
+
+static void uncork(struct peer *p)
+{
+    if (p->x.is_corked)
+        conn_uncork(p->conn);
+    p->x.is_corked = false;
+}
+
+/* What conn_write() says, in the words of a stream. */
+static int judge_write(struct peer *p, int err)
+{
+    if (err && err != ERR_AGAIN)
+        return ERR_CLOSED;
+    if (err)
+        peer_block(p);
+    return err;
+}
+
+int exchange_write(struct exchange *x, const struct str *parts, size_t n_parts)
+{
+    struct peer *p = open_peer_of(x);
+    struct str list[2 + ANSWER_PARTS];
+    struct buf *out;
+    size_t total = 0, n = 0;
+    int err;
+
+    BUG_ON(!x->is_stream || n_parts > ANSWER_PARTS);
+    if (!p->conn)
+        return ERR_CLOSED;
+    if (x->is_mute)
+        return 0;
+    for (size_t i = 0; i < n_parts; i++)
+        total += parts[i].n;
+    BUG_ON(total == 0); /* to a chunked reader that is the end */
+    out = &p->server->out;
+    buf_clear(out);
+    if (x->is_chunked) {
+        buf_printf(out, "%zx\r\n", total);
+        list[n++] = buf_str(out);
+    }
+    memcpy(list + n, parts, n_parts * sizeof *parts);
+    n += n_parts;
+    if (x->is_chunked)
+        list[n++] = STR("\r\n");
+    err = conn_write(p->conn, list, n);
+    uncork(p);
+    return judge_write(p, err);
+}
+
+void exchange_end(struct exchange *x)
+{
+    static const struct str last = {"0\r\n\r\n", 5};
+    struct peer *p = open_peer_of(x);
+
+    BUG_ON(!x->is_stream);
+    x->is_open = false;
+    if (!p->conn) {
+        if (!p->is_working)
+            peer_release(p);
+        return;
+    }
+    p->server->n_exchanges--;
+    if (x->is_chunked && !x->is_mute)
+        (void)conn_write(p->conn, &last, 1); /* a failure is reported by on_close */
+    uncork(p);
     peer_go_on(p);
 }
 

@@ -3,7 +3,7 @@
  * One connection: bytes become requests, one after the other, each within its time.
  *
  *            first byte        head complete       message complete
- *     IDLE ------------> HEAD ----------------> BODY ----------------> BUSY ---> IDLE, when answered
+ *     IDLE ------------> HEAD ----------------> BODY ----------------> BUSY ---> IDLE, when answered; STREAM
  *       |                  |                      |                      |
  *       | EOF, drain       | too slow, malformed, | cut short            | last answer
  *       v                  v                      v                      v
@@ -16,6 +16,8 @@
  *   HEAD   since its first byte; one deadline for all of it
  *   BODY   since the end of its head; one deadline for all of it
  *   BUSY   the exchange is open; no deadline (whoever works on it has his own)
+ *   STREAM the answer comes in pieces, the last of this connection; a deadline only while he takes none of them. His EOF
+ *          is the end: nobody reads on who has nothing more to say
  *   FLUSH  everything is said; waiting for the kernel to take it; what comes in is dropped
  *   GONE   out of the table, without a connection; memory stays while x is open, or until the turn ends
  *
@@ -31,7 +33,7 @@
  *   4. What a peer makes us keep is bounded: the message in hand by lib/limits.h, what comes behind it by
  *      LIMIT_PIPELINE and one read, answers he does not read by LIMIT_CONN_OUT_HIGH and one answer.
  *
- * EOF is not a death: clients may finish sending and wait for what they asked. Faults below JSON are answered
+ * Otherwise EOF is not a death: clients may finish sending and wait for what they asked. Faults below JSON are answered
  * here with one sentence, and end the connection, because where the next message starts is then unknown.
  */
 #include "accept/accept_int.h"
@@ -40,6 +42,9 @@
 
 /* How often a peer who is slow to read his last answer is looked at; on_drain comes for large ones only. */
 #define FLUSH_LOOK_MS 20
+
+/* How long the reader of a stream may take nothing of what waits for him. */
+#define STALL_MS 30000u
 
 static void on_read(struct conn *c, const char *bytes, size_t n, void *arg);
 static void on_drain(struct conn *c, void *arg);
@@ -78,7 +83,7 @@ static void enter(struct peer *p, enum peer_state to)
     p->state = (uint8_t)to;
     p->is_fresh = false;
     /* In BUSY the timer is left where it is: cheaper than taking it out, and on_deadline() ignores it. */
-    if (to == PEER_BUSY)
+    if (to == PEER_BUSY || to == PEER_STREAM)
         return;
     p->backlog_seen = conn_backlog(p->conn);
     p->give_up_ms = loop_now_ms(p->loop) + config->idle_timeout_ms;
@@ -271,10 +276,42 @@ static void on_deadline(struct timer *t, void *arg)
         else if (loop_now_ms(p->loop) >= p->give_up_ms)
             peer_end(p);
         break;
+    case PEER_STREAM:
+        if (!p->is_blocked)
+            break;
+        if (is_reading(p))
+            timer_start(p->loop, t, STALL_MS);
+        else
+            peer_end(p);
+        break;
     case PEER_BUSY:
     case PEER_GONE:
         break;
     }
+}
+
+/* The parser is the largest thing a peer has, and there will be many streams. */
+void peer_stream(struct peer *p)
+{
+    p->is_last = true;
+    p->is_blocked = false;
+    intake_give(p->server, p->intake, false);
+    p->intake = NULL;
+    p->x.head = NULL;
+    p->x.body = p->x.id = STR_NONE;
+    loop_defer(p->loop,
+               &p->more); /* the head leaves with the turn; and he may have gone already */
+    if (!p->is_working)
+        settle(p);
+}
+
+void peer_block(struct peer *p)
+{
+    if (p->is_blocked)
+        return;
+    p->is_blocked = true;
+    p->backlog_seen = conn_backlog(p->conn);
+    timer_start(p->loop, &p->timer, STALL_MS);
 }
 
 void peer_drain(struct peer *p)
@@ -471,12 +508,27 @@ static void on_read(struct conn *c, const char *bytes, size_t n, void *arg)
     p->is_at_eof |= n == 0;
     if (p->state == PEER_FLUSH)
         return;
+    if (p->x.is_open && p->x.is_stream) {
+        if (n == 0)
+            peer_end(p);
+        return;
+    }
     if (may_parse(p) && !has_behind(p))
         used = work(p, bytes, n);
     if (p->state == PEER_GONE)
         return;
     keep_behind(p, bytes + used, n - used);
     settle(p);
+}
+
+/* The end of the turn in which a stream began. */
+static void begin_stream(struct peer *p)
+{
+    if (p->x.is_corked)
+        conn_uncork(p->conn);
+    p->x.is_corked = false;
+    if (p->is_at_eof) /* he finished before it began */
+        peer_end(p);
 }
 
 /* The end of a turn in which an answer made room for what waits behind it. */
@@ -486,10 +538,18 @@ static void on_more(void *arg)
     struct intake *in = p->intake;
     size_t used = 0;
 
+    if (p->x.is_open && p->x.is_stream) {
+        begin_stream(p);
+        return;
+    }
     if (may_parse(p) && has_behind(p))
         used = work(p, in->behind.p + in->behind_at, in->behind.n - in->behind_at);
     if (p->state == PEER_GONE)
         return;
+    if (p->intake != in) { /* it went with the request that became a stream */
+        settle(p);
+        return;
+    }
     in->behind_at += used;
     if (in->behind_at == in->behind.n) {
         buf_clear(&in->behind);
@@ -504,6 +564,11 @@ static void on_drain(struct conn *c, void *arg)
 
     (void)c;
     p->is_blocked = false;
+    if (p->state == PEER_STREAM) {
+        if (p->x.is_open)
+            p->x.on_drain(p->x.gone_arg);
+        return;
+    }
     if (!p->is_working) /* conn promises this; an answer inside work() is followed by settle() anyway */
         settle(p);
 }
@@ -559,7 +624,7 @@ static void settle(struct peer *p)
 {
     settle_reading(p);
     if (p->x.is_open) {
-        enter(p, PEER_BUSY);
+        enter(p, p->x.is_stream ? PEER_STREAM : PEER_BUSY);
         return;
     }
     if (!p->is_last && p->is_blocked) {

@@ -463,10 +463,12 @@ static void check_peer(const struct server *s, const struct peer *p)
     bool has_behind = in && in->behind_at < in->behind.n;
 
     BUG_ON(p->magic != PEER_MAGIC || p->server != s || !p->conn || p->is_working);
-    BUG_ON(p->state == PEER_GONE || (p->state == PEER_BUSY) != p->x.is_open);
-    BUG_ON((p->state == PEER_HEAD || p->state == PEER_BODY || p->x.is_open) && !in);
+    BUG_ON(p->state == PEER_GONE ||
+           (p->state == PEER_BUSY || p->state == PEER_STREAM) != p->x.is_open);
+    BUG_ON((p->state == PEER_STREAM) != (p->x.is_open && p->x.is_stream));
+    BUG_ON((p->state == PEER_HEAD || p->state == PEER_BODY || p->state == PEER_BUSY) && !in);
     BUG_ON((p->state == PEER_HEAD || p->state == PEER_BODY) && has_behind);
-    BUG_ON(p->state != PEER_BUSY && !timer_is_on(&p->timer));
+    BUG_ON(p->state != PEER_BUSY && p->state != PEER_STREAM && !timer_is_on(&p->timer));
     BUG_ON(p->state == PEER_IDLE && in && !p->is_blocked);
 }
 

@@ -14,6 +14,7 @@
 struct binding;
 
 struct binding_config {
+    struct loop *loop; /* borrowed: outlives the binding; for streams */
     /* Borrowed as long as the binding; NULL or "" when not set. */
     const char *public_url, *trusted_proxies, *admin_token;
     /* Numeric, and the port: the gateway's address in cards if nothing else says one. NULL: localhost. */

@@ -90,6 +90,21 @@ void pending_free_idle(struct binding *b);
 void answer_fault(struct binding *b, struct exchange *x, enum surface surface,
                   const struct a2a_request *request, const struct a2a_fault *fault);
 
+/* How callers of that version call A2A-Extensions. */
+const char *answer_extensions(enum a2a_version version);
+
+/* --- stream.c: answers that go on ------------------------------------------------------------------- */
+
+/* The cursor a caller comes back with: Last-Event-ID, or the query parameter of that name or lastEventId. Absent: none. A
+ * view of the head or of `scratch`. */
+struct str last_event_id(const struct http_head *head, struct buf *scratch);
+
+/* Begins the stream of answer->stream; `p` is the caller's still. */
+void stream_start(struct pending *p, const struct call_answer *answer);
+/* Answers the stream of one message. ERR_INVALID with *why: it cannot be told, nothing was sent. */
+MUST_CHECK int stream_answer_message(struct pending *p, const struct call_answer *answer,
+                                     const char **why);
+
 /* --- what the surfaces share ---------------------------------------------------------------------- */
 
 /* POST with a JSON body? Otherwise answers and returns false. */

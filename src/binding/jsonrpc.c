@@ -16,6 +16,19 @@ struct str asked_version(const struct http_head *head, struct buf *scratch)
     return buf_str(scratch);
 }
 
+struct str last_event_id(const struct http_head *head, struct buf *scratch)
+{
+    static const char *const names[] = {"lastEventId", "Last-Event-ID"};
+    struct str cursor = http_head_get(head, STR("last-event-id"));
+
+    for (size_t i = 0; !cursor.p && head->query.p && i < 2; i++) {
+        buf_clear(scratch);
+        if (url_query_get(head->query, str_of(names[i]), scratch) == 0)
+            cursor = buf_str(scratch);
+    }
+    return cursor.n ? cursor : STR_NONE;
+}
+
 void jsonrpc_on_request(struct binding *b, struct exchange *x, struct str agent_id)
 {
     struct call_request request = {.agent = agent_id, .request_id = exchange_request_id(x)};

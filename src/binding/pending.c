@@ -257,11 +257,21 @@ static void write_list(struct buf *out, const struct pending *p,
 
 /* --- answers --- */
 
+static void set_untold(const struct pending *p, const struct call_answer *answer,
+                       const char *why, struct a2a_fault *fault)
+{
+    struct str id = json_get(answer->result.object, "id"); /* raw; a message has none */
+
+    a2a_fault_set(fault, A2A_ERROR_INVALID_AGENT_RESPONSE,
+                  "the agent's answer%s%.*s cannot be told in A2A %s: %s",
+                  id.p ? ", task " : "", id.n > 66 ? 66 : (int)id.n, id.p ? id.p : "",
+                  a2a_version_text(p->request.version), why);
+}
+
 static int write_result(struct buf *out, const struct pending *p,
                         const struct call_answer *answer, struct a2a_fault *fault)
 {
     const char *why = "";
-    struct str id;
 
     if (p->request.method == A2A_LIST) {
         write_list(out, p, answer);
@@ -269,25 +279,45 @@ static int write_result(struct buf *out, const struct pending *p,
     }
     if (!a2a_result_write(out, &p->request, &answer->result, &why))
         return 0;
-    id = json_get(answer->result.object, "id"); /* raw; a message has none */
-    a2a_fault_set(fault, A2A_ERROR_INVALID_AGENT_RESPONSE,
-                  "the agent's answer%s%.*s cannot be told in A2A %s: %s",
-                  id.p ? ", task " : "", id.n > 66 ? 66 : (int)id.n, id.p ? id.p : "",
-                  a2a_version_text(p->request.version), why);
+    set_untold(p, answer, why, fault);
     return ERR_INVALID;
+}
+
+/* Whether the answer is a stream's, and has been given. */
+static bool answer_stream(struct pending *p, const struct call_answer *answer)
+{
+    const char *why = "";
+    struct a2a_fault fault;
+
+    if (answer->fault ||
+        (p->request.method != A2A_STREAM && p->request.method != A2A_SUBSCRIBE))
+        return false;
+    if (answer->stream) {
+        stream_start(p, answer);
+    } else if (stream_answer_message(p, answer, &why)) {
+        set_untold(p, answer, why, &fault);
+        answer_fault(p->binding, p->exchange, p->surface, &p->request, &fault);
+    }
+    return true;
+}
+
+const char *answer_extensions(enum a2a_version version)
+{
+    return version == A2A_0_3 ? "x-a2a-extensions" : "a2a-extensions";
 }
 
 static void on_answer(void *arg, const struct call_answer *answer)
 {
     struct pending *p = arg;
     struct binding *b = p->binding;
-    struct exchange_header extensions = {p->request.version == A2A_0_3 ? "x-a2a-extensions"
-                                                                       : "a2a-extensions",
+    struct exchange_header extensions = {answer_extensions(p->request.version),
                                          answer->extensions};
     size_t n = answer->extensions.p ? 1 : 0;
     struct a2a_fault fault;
 
-    if (answer->fault)
+    if (answer_stream(p, answer))
+        ;
+    else if (answer->fault)
         answer_fault(b, p->exchange, p->surface, &p->request, answer->fault);
     else if (p->request.method != A2A_LIST &&
              a2a_result_frame(&b->out, &b->tail, &p->request, &answer->result))
@@ -319,10 +349,16 @@ void pending_start(struct pending *p, const struct call_request *request)
 {
     struct http_header room[LIMIT_HTTP_HEADERS];
     struct call_request whole = *request;
+    enum call_progress progress;
     struct call *call = NULL;
+    struct buf scratch;
 
     give_headers(p, &whole, room);
-    if (call_start(p->binding->calls, &whole, on_answer, p, &call) == CALL_ANSWERED)
+    buf_init(&scratch, LIMIT_HTTP_TARGET);
+    whole.last_event_id = last_event_id(exchange_head(p->exchange), &scratch);
+    progress = call_start(p->binding->calls, &whole, on_answer, p, &call);
+    buf_release(&scratch);
+    if (progress == CALL_ANSWERED)
         return;
     p->call = call;
     exchange_on_gone(p->exchange, on_gone, p);

@@ -3,6 +3,8 @@
  * The gateway's own surface: POST /rpc, JSON-RPC 2.0, the methods of the first SuperX.
  *
  *     message.send  tasks.get  tasks.list  tasks.cancel       A2A operations; the agent is named in the params
+ *     message.stream  tasks.subscribe                         the same, answered with a stream; tasks.subscribe tells the
+ *                                                             whole task at each change, A2A's own names tell updates
  *     agents.list  agents.get  agents.health                  looking
  *     agents.upsert  agents.delete  agents.refreshCard  agents.check       changing, or making us call out: guarded
  *
@@ -47,7 +49,8 @@ struct rpc {
     struct exchange *exchange;
     struct a2a_request request;
     const struct admin_method *admin; /* NULL: request.method says which */
-    bool want_summaries;
+    bool want_summaries, want_whole_tasks;
+    bool is_for_first;   /* a send whose caller would have a stream's first event */
     struct str given;    /* params as the caller wrote them; absent: none */
     struct buf not_null; /* the same without nulls, if there were any */
     struct buf params;   /* in the words of the house */
@@ -138,12 +141,12 @@ static int find_method(struct rpc *r, struct str name, struct a2a_fault *fault)
         if (!a2a_method_find(str_make(slashed, name.n), &r->request.method, &grammar)) {
             if (grammar == A2A_1_0)
                 r->request.version = A2A_1_0;
-            r->want_summaries = grammar == A2A_0_3;
+            r->want_summaries = r->want_whole_tasks = grammar == A2A_0_3;
             return 0;
         }
     }
     a2a_fault_set(fault, A2A_ERROR_METHOD_NOT_FOUND,
-                  "\"%.*s\" is none of message.send, tasks.get|list|cancel, "
+                  "\"%.*s\" is none of message.send|stream, tasks.get|list|cancel|subscribe, "
                   "agents.list|get|upsert|delete|refreshCard|health|check",
                   name.n > 60 ? 60 : (int)name.n, name.p);
     return ERR_INVALID;
@@ -336,9 +339,11 @@ static int refuse_unbuilt(const struct rpc *r, struct a2a_fault *fault)
 {
     switch (r->request.method) {
     case A2A_SEND:
+    case A2A_STREAM:
     case A2A_GET:
     case A2A_LIST:
     case A2A_CANCEL:
+    case A2A_SUBSCRIBE:
         return 0;
     case A2A_PUSH_SET:
     case A2A_PUSH_GET:
@@ -346,29 +351,52 @@ static int refuse_unbuilt(const struct rpc *r, struct a2a_fault *fault)
     case A2A_PUSH_DELETE:
         return rpc_fail(fault, A2A_ERROR_PUSH_NOT_SUPPORTED,
                         "webhooks are not built yet in this release");
-    case A2A_EXTENDED_CARD:
+    default:
         return rpc_fail(fault,
                         r->request.version == A2A_0_3 ? A2A_ERROR_EXTENDED_CARD
                                                       : A2A_ERROR_UNSUPPORTED,
                         "the gateway offers no extended agent card");
-    default:
-        return rpc_fail(fault, A2A_ERROR_UNSUPPORTED,
-                        "streams are not built yet in this release");
     }
+}
+
+/* Whether the caller says what he can read, and a stream is not among it. */
+static bool wants_no_stream(const struct http_head *head)
+{
+    struct str accept = http_head_get(head, STR("accept"));
+
+    return accept.p && memmem(accept.p, accept.n, "json", 4) &&
+           !memmem(accept.p, accept.n, "text/", 5) && !memmem(accept.p, accept.n, "*/*", 3);
+}
+
+/* The first SuperX answered its stream methods with plain JSON, and there are clients that expect no more. */
+static void settle_for_json(struct rpc *r)
+{
+    if (!wants_no_stream(exchange_head(r->exchange)))
+        return;
+    r->is_for_first = r->request.method == A2A_STREAM;
+    if (r->request.method == A2A_STREAM)
+        r->request.method = A2A_SEND;
+    else if (r->request.method == A2A_SUBSCRIBE)
+        r->request.method = A2A_GET;
 }
 
 static int run_call(struct rpc *r, struct a2a_fault *fault)
 {
     struct call_request request = {.a2a = &r->request,
                                    .request_id = exchange_request_id(r->exchange),
-                                   .want_summaries = r->want_summaries};
+                                   .want_summaries = r->want_summaries,
+                                   .want_whole_tasks = r->want_whole_tasks};
     struct pending *p;
 
     if (refuse_unbuilt(r, fault))
         return ERR_INVALID;
+    settle_for_json(r);
     if (rpc_params_write(&r->params, r->given, &r->request, &request.agent, fault) ||
         a2a_params_read(buf_str(&r->params), &r->request, fault))
         return ERR_INVALID;
+    request.no_wait = r->is_for_first;
+    if (r->is_for_first)
+        r->request.wait = A2A_WAIT_NOT;
     p = pending_new(r->binding, r->exchange, SURFACE_RPC, &r->request);
     p->want_summaries = r->want_summaries;
     pending_start(p, &request);

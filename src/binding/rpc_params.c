@@ -316,7 +316,7 @@ static int write_list(struct buf *out, const struct str *slots, struct a2a_fault
 
 static const struct json_want *wants_of(enum a2a_method method)
 {
-    if (method == A2A_SEND)
+    if (method == A2A_SEND || method == A2A_STREAM)
         return send_wants;
     return method == A2A_LIST ? list_wants : task_wants;
 }
@@ -331,7 +331,7 @@ int rpc_params_write(struct buf *out, struct str params, struct a2a_request *req
     err = err ? err : read_agent(slots[SLOT_AGENT], agent, fault);
     if (err)
         return err;
-    if (request->method == A2A_SEND)
+    if (request->method == A2A_SEND || request->method == A2A_STREAM)
         err = write_send(out, params, slots, request, fault);
     else if (request->method == A2A_LIST)
         err = write_list(out, slots, fault);

@@ -92,9 +92,10 @@ enum call_flow append_start(struct call *c)
 
     /* Other words are longer, but not that much. */
     buf_init(&message, 2 * LIMIT_REQUEST_BODY);
-    if (c->request.method == A2A_SEND)
+    if (c->request.method == A2A_SEND || c->request.method == A2A_STREAM)
         add_message(c, &message, &append);
-    append.events[append.n_events++] = (struct a2a_event){A2A_EVENT_TASK, c->reply->object};
+    if (!c->only_message)
+        append.events[append.n_events++] = (struct a2a_event){A2A_EVENT_TASK, c->reply->object};
     err = append.task_id.p ? store_append(c->calls->store, &append, on_appended, c) : ERR_NOMEM;
     buf_release(&message);
     c->reply = NULL;
@@ -110,18 +111,35 @@ enum call_flow append_start(struct call *c)
     return CALL_WAIT;
 }
 
-/* A blocking caller is held while his task goes on. When nobody waits (any more) there is nothing to hold:
+/* A blocking caller is held while his task goes on, and so is one who leaves it to the agent how long he waits, if the
+ * agent was asked in a way that tells nothing about that. When nobody waits (any more) there is nothing to hold:
  * the task is followed all the same. */
 static bool may_hold(const struct call *c)
 {
-    return c->request.method == A2A_SEND && c->request.wait == A2A_WAIT_END && c->fn &&
+    bool wants_end = c->request.wait == A2A_WAIT_END ||
+                     (c->is_not_waited && c->request.wait == A2A_WAIT_AS_AGENT);
+
+    return c->request.method == A2A_SEND && wants_end && c->fn &&
            a2a_state_class(c->task->state) == A2A_ACTIVE && !c->calls->on_idle &&
            c->calls->config.send_wait_ms > 0;
+}
+
+/* The rest of what the agent says is for follow/ to read, whoever still waits. */
+static void give_stream_away(struct call *c)
+{
+    struct stream *stream = c->stream;
+
+    c->stream = NULL;
+    if (stream)
+        follow_adopt(c->calls->follow, c->task, stream);
 }
 
 enum call_flow append_done(struct call *c)
 {
     BUG_ON(!c->task);
+    give_stream_away(c);
+    if (c->request.method == A2A_STREAM)
+        return call_go(c, CALL_STREAM_TELL);
     /* A cancel that came too late: the task has another end, which is told as if it had been known before. */
     if (c->request.method == A2A_CANCEL && a2a_state_is_terminal(c->task->state) &&
         c->task->state != A2A_STATE_CANCELED)

@@ -17,8 +17,17 @@
 
 /* --- all calls --- */
 
+/* Senders' streams of interrupted tasks wait for this. */
+static void on_quiet(void *arg, struct str agent, struct str task_id)
+{
+    struct calls *c = arg;
+
+    feeds_nudge(c->feeds, agent, task_id);
+}
+
 struct calls *calls_new(struct loop *loop, struct store *store, struct dispatch *dispatch,
-                        struct follow *follow, const struct calls_config *config)
+                        struct follow *follow, struct feeds *feeds,
+                        const struct calls_config *config)
 {
     struct calls *c = MEM_NEW(struct calls);
 
@@ -26,7 +35,11 @@ struct calls *calls_new(struct loop *loop, struct store *store, struct dispatch 
     c->store = store;
     c->dispatch = dispatch;
     c->follow = follow;
+    c->feeds = feeds;
     c->config = *config;
+    buf_init(&c->told, 2 * LIMIT_TASK_BYTES);
+    buf_init(&c->cursor, CURSOR_TEXT_MAX);
+    follow_on_quiet(follow, on_quiet, c);
     list_init(&c->running);
     list_init(&c->waiting);
     list_init(&c->reading);
@@ -37,7 +50,9 @@ void calls_free(struct calls *c)
 {
     if (!c)
         return;
-    BUG_ON(!list_is_empty(&c->running));
+    BUG_ON(!list_is_empty(&c->running) || c->n_streams);
+    buf_release(&c->told);
+    buf_release(&c->cursor);
     mem_free(c);
 }
 
@@ -48,11 +63,12 @@ unsigned calls_running(const struct calls *c)
 
 void calls_drain(struct calls *c, void (*on_idle)(void *arg), void *arg)
 {
-    bool was_idle = c->n_running == 0;
+    bool was_idle = c->n_running == 0 && c->n_streams == 0;
     struct list *first;
 
     c->on_idle = on_idle;
     c->on_idle_arg = arg;
+    feeds_stop(c->feeds);
     /* Whoever waits for the end of a task only hears how far it has come. */
     while ((first = list_first(&c->waiting)))
         call_stop_waiting(CONTAINER_OF(first, struct call, wait_link));
@@ -192,6 +208,7 @@ static void free_call(struct call *c)
     struct calls *calls = c->calls;
 
     timer_stop(calls->loop, &c->store_wait);
+    stream_close(c->stream);
     list_remove(&c->link);
     calls->n_running--;
     task_unref(c->task);
@@ -199,8 +216,13 @@ static void free_call(struct call *c)
     arena_release(&c->arena);
     c->magic = 0;
     mem_free(c);
-    if (calls->on_idle && calls->n_running == 0)
-        calls->on_idle(calls->on_idle_arg);
+    calls_settle(calls);
+}
+
+void calls_settle(struct calls *c)
+{
+    if (c->on_idle && c->n_running == 0 && c->n_streams == 0)
+        c->on_idle(c->on_idle_arg);
 }
 
 enum call_flow call_end(struct call *c)
@@ -215,8 +237,12 @@ enum call_flow call_end(struct call *c)
                                  .started_ns = c->started_ns,
                                  .nobody_waited = !c->fn && !c->told};
 
+    if (c->told_stream && !c->fn)
+        call_stream_close(c->told_stream);
     if (c->has_fault) {
         answer.fault = &c->fault;
+    } else if (c->told_stream) {
+        answer.stream = c->told_stream;
     } else if (c->task) {
         answer.result = call_task_result(c->task);
     } else if (c->reply) {
@@ -259,13 +285,17 @@ static int copy_request(struct call *c, const struct call_request *request)
     r->params = arena_str(&c->arena, a->params);
     c->agent_id = arena_str(&c->arena, request->agent);
     c->request_id = arena_str(&c->arena, request->request_id);
+    c->last_event_id = arena_str(&c->arena, request->last_event_id);
     if ((a->params.p && !r->params.p) || (request->agent.p && !c->agent_id.p) ||
-        (request->request_id.p && !c->request_id.p))
+        (request->request_id.p && !c->request_id.p) ||
+        (request->last_event_id.p && !c->last_event_id.p))
         return ERR_NOMEM;
     for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
         if (copy_span(c, a->params, spans[i]))
             return ERR_NOMEM;
     c->want_summaries = request->want_summaries;
+    c->want_whole_tasks = request->want_whole_tasks;
+    c->no_wait = request->no_wait;
     if (r->task_id.p)
         c->task_id = call_decode_id(&c->arena, r->task_id);
     return call_keep_headers(c, request);
@@ -275,9 +305,11 @@ static enum call_step_id first_step(enum a2a_method method, bool has_agent)
 {
     switch (method) {
     case A2A_SEND:
+    case A2A_STREAM:
         return CALL_SEND_ADMIT;
     case A2A_GET:
     case A2A_CANCEL:
+    case A2A_SUBSCRIBE:
         return has_agent ? CALL_LOAD : CALL_FIND;
     case A2A_LIST:
         return CALL_LIST;
@@ -328,9 +360,11 @@ static bool is_unbuilt(const struct a2a_request *r, struct a2a_fault *fault)
 
     switch (r->method) {
     case A2A_SEND:
+    case A2A_STREAM:
     case A2A_GET:
     case A2A_LIST:
     case A2A_CANCEL:
+    case A2A_SUBSCRIBE:
         return false;
     case A2A_PUSH_SET:
     case A2A_PUSH_GET:
@@ -453,15 +487,15 @@ struct str call_decode_id(struct arena *arena, struct str raw)
     return out;
 }
 
-enum call_flow call_ask(struct call *c, dispatch_fn on_reply)
+enum call_flow call_ask(struct call *c, bool no_wait, dispatch_fn on_reply)
 {
     const char *why = NULL;
     int err;
 
     if (!call_pick_headers(c))
         return CALL_GO;
-    err = dispatch_send(c->calls->dispatch, c->agent, &c->request, &c->context, on_reply, c,
-                        &c->ask, &why);
+    err = (no_wait ? dispatch_send_no_wait : dispatch_send)(
+        c->calls->dispatch, c->agent, &c->request, &c->context, on_reply, c, &c->ask, &why);
     if (err == ERR_FULL)
         return call_fail_full(c);
     if (err == ERR_INVALID && why)
@@ -483,6 +517,8 @@ struct a2a_result call_task_result(const struct task *task)
 bool call_is_fresh(const struct calls *calls, const struct task *task)
 {
     if (a2a_state_is_terminal(task->state))
+        return true;
+    if (follow_is_streaming(calls->follow, task->agent, task->id))
         return true;
     return task->heard_ms != 0 &&
            loop_now_ms(calls->loop) - task->heard_ms < calls->config.fresh_ms;

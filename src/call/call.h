@@ -11,6 +11,12 @@
  *              load -> fresh enough? answer : ask the agent -> append -> answer
  *     cancel:  load -> over? -32002 : tell the agent -> append -> answer
  *     list:    query -> answer
+ *     stream:  like send, but the agent is asked for a stream: first event -> append -> (committed) -> follow/ has the
+ *              rest -> answered with a stream that reads the log from there
+ *     subscribe: load -> answered with a stream
+ *
+ * A stream is told from the log, whatever the agent does: an agent that has no streams is asked not to wait, and
+ * followed. A stream request that comes with a cursor (Last-Event-ID) is a reconnect: it attaches, nothing is sent.
  *
  * Callers speak their version, agents theirs: a call carries the caller's request as it came, dispatch says
  * it in the agent's words, and the answer names the version it is stored in, for the binding to translate.
@@ -30,9 +36,11 @@
 #include "lib/loop.h"
 #include "lib/str.h"
 #include "store/store.h"
+#include "subscribe/subscribe.h"
 
 struct calls; /* all calls of a gateway */
 struct call;
+struct call_stream; /* what a caller of a stream is told, one after the other */
 
 struct calls_config {
     /* TASK_FRESH_MS: an active task younger than this is answered from the store */
@@ -46,12 +54,13 @@ struct calls_config {
 };
 
 struct calls *calls_new(struct loop *loop, struct store *store, struct dispatch *dispatch,
-                        struct follow *follow, const struct calls_config *config);
+                        struct follow *follow, struct feeds *feeds,
+                        const struct calls_config *config);
 void calls_free(struct calls *c); /* none may be running */
 
 unsigned calls_running(const struct calls *c);
 
-/* From now on new calls are refused (SHUTTING_DOWN), and callers who only wait for the end of their task, or for
+/* From now on new calls are refused (SHUTTING_DOWN), open streams are at their end, and callers who only wait for the end of their task, or for
  * its agent's word on it, are answered with the task as it is; `on_idle` comes once when the last call has ended. */
 void calls_drain(struct calls *c, void (*on_idle)(void *arg), void *arg);
 
@@ -62,6 +71,9 @@ struct call_request {
     const struct a2a_request *a2a; /* borrowed during call_start() */
     struct str request_id;         /* for the log; borrowed during call_start() */
     bool want_summaries;           /* lists: rows without documents */
+    bool no_wait;             /* sends: the agent shall not wait, whatever the params say */
+    bool want_whole_tasks;    /* subscribe: the whole task at each change, instead of updates */
+    struct str last_event_id; /* streams: the cursor a caller comes back with; absent: none */
     /* Names and values that came with the request, whatever carried them; borrowed during call_start(). Of sends
      * and cancels the agent gets what concerns it (headers.c). */
     const struct http_header *headers;
@@ -71,7 +83,10 @@ struct call_request {
 /* What the caller is told. Everything borrowed during the call of the answer function. */
 struct call_answer {
     const struct a2a_fault *fault; /* NULL: success */
-    struct a2a_result result;      /* task or message */
+    struct a2a_result result;      /* task or message; absent with a stream */
+    /* STREAM and SUBSCRIBE: the stream, now the caller's own; its first event is ready. NULL when a message was answered,
+     * which then is the whole stream. */
+    struct call_stream *stream;
     struct str
         extensions; /* sends: those the agent says it has activated, a header's value; absent: none */
     const struct task_summary *rows; /* lists */
@@ -95,6 +110,26 @@ enum call_progress call_start(struct calls *c, const struct call_request *reques
 /* The caller is gone: fn will not be called. What was begun at an agent goes on; `c` is not the caller's any
  * more. */
 void call_detach(struct call *c);
+
+/* --- streams (stream.c) --------------------------------------------------------------------------- */
+
+struct call_event {
+    struct str object; /* the `result` of this answer, in the caller's version */
+    struct str cursor; /* the event's id */
+    bool is_last;
+};
+
+/* `on_ready`: there may be something to take; at the end of a turn, never from inside, once after each ERR_AGAIN. */
+void call_stream_listen(struct call_stream *s, void (*on_ready)(void *arg), void *arg);
+
+/* Takes the next event. 0; ERR_AGAIN: on_ready will be called; ERR_ABSENT: the proper end; anything else: the stream
+ * ends with *fault, which the caller may be told. Views borrowed until the next call for any stream, or the turn's end.
+ * After anything but 0 and ERR_AGAIN only call_stream_close() may follow. */
+MUST_CHECK int call_stream_next(struct call_stream *s, struct call_event *out,
+                                struct a2a_fault *fault);
+
+/* Nothing of it is touched any more: the task goes on without its reader. Logs the call's line. */
+void call_stream_close(struct call_stream *s);
 
 /* --- agents as callers see them (admin.c, card.c) ------------------------------------------------- */
 

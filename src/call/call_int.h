@@ -15,11 +15,13 @@ struct calls {
     struct store *store;
     struct dispatch *dispatch;
     struct follow *follow;
+    struct feeds *feeds;
     struct calls_config config;
     struct list running; /* every call that is not over */
     struct list waiting; /* those of them that only wait for their task's end */
     struct list reading; /* and those that only wait to read what its agent says of it */
-    unsigned n_running;
+    unsigned n_running, n_streams;
+    struct buf told, cursor;    /* what a stream is told just now */
     void (*on_idle)(void *arg); /* set: draining */
     void *on_idle_arg;
 };
@@ -44,15 +46,26 @@ struct call {
     struct a2a_request request; /* views into the arena */
     /* arena; agent_id absent until it is found; task_id decoded, absent for a new task */
     struct str agent_id, request_id, task_id;
-    bool want_summaries;
+    bool want_summaries, want_whole_tasks, no_wait;
+    struct str last_event_id; /* arena: the caller's cursor; absent: none */
+    struct {
+        struct str agent, id; /* arena */
+        uint64_t seq;
+    } cursor;                    /* the same, taken apart */
     struct http_header *headers; /* arena: the caller's that may go to the agent; NULL: none */
     size_t n_headers;
     struct str extensions; /* arena: what the agent has activated; absent: none */
     /* counted; NULL for lists and for tasks of agents that are gone */
     struct agent *agent;
-    struct ask *ask;   /* running at the agent; borrowed until its callback */
-    call_answer_fn fn; /* NULL: nobody waits (any more) */
-    bool told;         /* the caller had his answer */
+    struct ask *ask; /* running at the agent; borrowed until its callback */
+    /* owned: the agent's, from the asking until it is given to follow/; NULL: none */
+    struct stream *stream;
+    bool has_no_stream; /* the agent has none for us: it is asked not to wait */
+    bool is_not_waited; /* it was asked so, or for a stream, whatever the caller wanted */
+    bool only_message;  /* nothing but the caller's message is appended */
+    struct call_stream *told_stream; /* owned until the caller is told */
+    call_answer_fn fn;               /* NULL: nobody waits (any more) */
+    bool told;                       /* the caller had his answer */
     void *arg;
     uint64_t started_ns;
 
@@ -121,8 +134,20 @@ MUST_CHECK int call_keep_headers(struct call *c, const struct call_request *requ
 /* Puts those that go to c->agent into c->context. false: they cannot go, and the fault is set. */
 bool call_pick_headers(struct call *c);
 
-/* Says the caller's request to c->agent, with what goes along; on_reply with the call as its argument. */
-enum call_flow call_ask(struct call *c, dispatch_fn on_reply);
+/* Says the caller's request to c->agent, with what goes along; on_reply with the call as its argument. `no_wait`: a send
+ * whose agent shall not wait for the end. */
+enum call_flow call_ask(struct call *c, bool no_wait, dispatch_fn on_reply);
+
+/* --- stream.c, told.c */
+
+/* Whether the caller's message is to be said to c->agent as a stream. */
+bool call_wants_stream_of_agent(const struct call *c);
+/* Says it so. */
+enum call_flow call_ask_stream(struct call *c);
+/* Opens what the caller will be told of c->task: c->told_stream. Errors as reader_open(). */
+MUST_CHECK int call_stream_open(struct call *c, enum reader_kind kind, uint64_t after);
+/* A call or stream has gone: if it was the last and the gateway drains, that is told. */
+void calls_settle(struct calls *c);
 
 /* The text of an id as a caller gave it: a view when it has no escapes, else decoded into `arena`. Absent
  * when it can not be the id of any task (control characters, no memory). */

@@ -67,7 +67,9 @@ static void on_loaded(void *arg, int err, struct task *task)
     struct call *c = arg;
 
     call_set_task(c, err ? NULL : task);
-    c->step = c->request.method == A2A_CANCEL ? CALL_CANCEL_JUDGE : CALL_GET_JUDGE;
+    c->step = c->request.method == A2A_CANCEL      ? CALL_CANCEL_JUDGE
+              : c->request.method == A2A_SUBSCRIBE ? CALL_SUBSCRIBE_JUDGE
+                                                   : CALL_GET_JUDGE;
     if (err == ERR_CANCELED)
         call_fail_closing(c);
     else if (err && err != ERR_ABSENT)

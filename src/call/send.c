@@ -34,6 +34,8 @@ enum call_flow send_admit(struct call *c)
     if (c->request.task_id.p && !c->task_id.p)
         return call_fail(c, A2A_ERROR_TASK_NOT_FOUND,
                          "params.message.taskId cannot be a task's id");
+    if (c->last_event_id.p && c->request.method == A2A_STREAM)
+        return call_go(c, CALL_STREAM_ATTACH);
     return call_go(c, c->task_id.p ? CALL_SEND_LOOK : CALL_SEND_ASK);
 }
 
@@ -184,8 +186,15 @@ enum call_flow send_ask(struct call *c)
 
     settle_context(c);
     call_set_task(c, NULL);
-    flow = call_ask(c, on_reply);
-    if (flow == CALL_WAIT)
+    if (call_wants_stream_of_agent(c)) {
+        c->is_not_waited = true;
+        flow = call_ask_stream(c);
+    } else {
+        c->is_not_waited =
+            c->request.method == A2A_STREAM || agent_send_as(c->agent) != AGENT_SEND_AS_ASKED;
+        flow = call_ask(c, c->is_not_waited || c->no_wait, on_reply);
+    }
+    if (flow == CALL_WAIT && c->request.method == A2A_SEND)
         watch_for_end(c, task);
     task_unref(task);
     return flow;

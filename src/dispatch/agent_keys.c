@@ -25,6 +25,7 @@
 #define FILE_NAME_MAX 4096u
 #define SERVER_NAME_MAX 253u
 #define IN_FLIGHT_MAX 10000u
+#define STREAMS_MAX 100000u
 #define TIMEOUT_MAX_MS 86400000u /* a day */
 
 /* One key of an agent. `node` is its value, node->key the key. */
@@ -46,6 +47,9 @@ static int read_server(struct key_reader *, struct agent_spec *, const struct ya
 static int read_protocol(struct key_reader *, struct agent_spec *, const struct yaml_node *);
 static int read_version(struct key_reader *, struct agent_spec *, const struct yaml_node *);
 static int read_in_flight(struct key_reader *, struct agent_spec *, const struct yaml_node *);
+static int read_streams(struct key_reader *, struct agent_spec *, const struct yaml_node *);
+static int read_send(struct key_reader *, struct agent_spec *, const struct yaml_node *);
+static int read_final_get(struct key_reader *, struct agent_spec *, const struct yaml_node *);
 static int read_timeout(struct key_reader *, struct agent_spec *, const struct yaml_node *);
 static int read_breaker(struct key_reader *, struct agent_spec *, const struct yaml_node *);
 static int read_id_again(struct key_reader *, struct agent_spec *, const struct yaml_node *);
@@ -73,6 +77,9 @@ static const struct {
     {"protocol", read_protocol},
     {"protocolVersion", read_version},
     {"maxInFlight", read_in_flight},
+    {"maxStreams", read_streams},
+    {"send", read_send},
+    {"finalGet", read_final_get},
     {"timeoutMs", read_timeout},
     {"failureThreshold", read_breaker},
     {"failureWindowMs", read_breaker},
@@ -85,6 +92,23 @@ static const struct {
 };
 
 #define N_AGENT_KEYS (sizeof agent_keys / sizeof *agent_keys)
+
+/* By enum agent_send. */
+static const char *const agent_sends[] = {"as-asked", "stream", "async"};
+
+const char *agent_send_text(enum agent_send send)
+{
+    return agent_sends[send];
+}
+
+struct agent_spec agent_spec_default(const struct agent_defaults *defaults)
+{
+    return (struct agent_spec){.version = A2A_0_3,
+                               .max_in_flight = defaults->max_in_flight,
+                               .max_streams = defaults->max_streams,
+                               .final_get = true,
+                               .timeout_ms = defaults->timeout_ms};
+}
 
 bool agent_id_is_valid(struct str id)
 {
@@ -137,8 +161,8 @@ static int read_link(struct key_reader *r, const struct yaml_node *node, struct 
 }
 
 /* A whole number, or what *out was if the value is null or empty. */
-static int read_number(struct key_reader *r, const struct yaml_node *node, uint64_t max,
-                       uint64_t *out)
+static int read_number(struct key_reader *r, const struct yaml_node *node, uint64_t min,
+                       uint64_t max, uint64_t *out)
 {
     struct str text;
     uint64_t number;
@@ -146,10 +170,26 @@ static int read_number(struct key_reader *r, const struct yaml_node *node, uint6
 
     if (err || text.n == 0)
         return err;
-    if (str_to_u64(text, &number) || number < 1 || number > max)
-        return key_refuse(r, node, ERR_INVALID, "%.*s must be a whole number from 1 to %llu",
-                          STR_ARG(key_name(node)), (unsigned long long)max);
+    if (str_to_u64(text, &number) || number < min || number > max)
+        return key_refuse(r, node, ERR_INVALID, "%.*s must be a whole number from %llu to %llu",
+                          STR_ARG(key_name(node)), (unsigned long long)min,
+                          (unsigned long long)max);
     *out = number;
+    return 0;
+}
+
+/* true or false, or what *out was if the value is null or empty. */
+static int read_truth(struct key_reader *r, const struct yaml_node *node, bool *out)
+{
+    struct str text;
+    int err = key_read_text(r, node, &text);
+
+    if (err || text.n == 0)
+        return err;
+    if (!str_is_nocase(text, STR("true")) && !str_is_nocase(text, STR("false")))
+        return key_refuse(r, node, ERR_INVALID, "%.*s must be true or false",
+                          STR_ARG(key_name(node)));
+    *out = str_is_nocase(text, STR("true"));
     return 0;
 }
 
@@ -179,15 +219,7 @@ static int read_card_url(struct key_reader *r, struct agent_spec *spec,
 static int read_follow(struct key_reader *r, struct agent_spec *spec,
                        const struct yaml_node *node)
 {
-    struct str text;
-    int err = key_read_text(r, node, &text);
-
-    if (err || text.n == 0)
-        return err;
-    spec->follow_card_host = str_is_nocase(text, STR("true"));
-    if (!spec->follow_card_host && !str_is_nocase(text, STR("false")))
-        return key_refuse(r, node, ERR_INVALID, "followCardHost must be true or false");
-    return 0;
+    return read_truth(r, node, &spec->follow_card_host);
 }
 
 static int read_ca_file(struct key_reader *r, struct agent_spec *spec,
@@ -388,16 +420,48 @@ static int read_in_flight(struct key_reader *r, struct agent_spec *spec,
                           const struct yaml_node *node)
 {
     uint64_t n = spec->max_in_flight;
-    int err = read_number(r, node, IN_FLIGHT_MAX, &n);
+    int err = read_number(r, node, 1, IN_FLIGHT_MAX, &n);
 
     spec->max_in_flight = (unsigned)n;
     return err;
 }
 
+static int read_streams(struct key_reader *r, struct agent_spec *spec,
+                        const struct yaml_node *node)
+{
+    uint64_t n = spec->max_streams;
+    int err = read_number(r, node, 0, STREAMS_MAX, &n);
+
+    spec->max_streams = (unsigned)n;
+    return err;
+}
+
+static int read_send(struct key_reader *r, struct agent_spec *spec,
+                     const struct yaml_node *node)
+{
+    struct str text;
+    int err = key_read_text(r, node, &text);
+
+    if (err || text.n == 0)
+        return err;
+    for (size_t i = 0; i < sizeof agent_sends / sizeof *agent_sends; i++)
+        if (str_is_nocase(text, str_of(agent_sends[i]))) {
+            spec->send = (enum agent_send)i;
+            return 0;
+        }
+    return key_refuse(r, node, ERR_INVALID, "send must be as-asked, stream or async");
+}
+
+static int read_final_get(struct key_reader *r, struct agent_spec *spec,
+                          const struct yaml_node *node)
+{
+    return read_truth(r, node, &spec->final_get);
+}
+
 static int read_timeout(struct key_reader *r, struct agent_spec *spec,
                         const struct yaml_node *node)
 {
-    return read_number(r, node, TIMEOUT_MAX_MS, &spec->timeout_ms);
+    return read_number(r, node, 1, TIMEOUT_MAX_MS, &spec->timeout_ms);
 }
 
 static int read_breaker(struct key_reader *r, struct agent_spec *spec,
@@ -408,7 +472,7 @@ static int read_breaker(struct key_reader *r, struct agent_spec *spec,
     (void)spec;
     if (!r->breaker_key)
         r->breaker_key = node->key;
-    return read_number(r, node, TIMEOUT_MAX_MS, &ignored);
+    return read_number(r, node, 1, TIMEOUT_MAX_MS, &ignored);
 }
 
 /* The id is known by now. In the map form it is the key, and another one here would be ignored. */

@@ -58,13 +58,9 @@ static int read_agent(struct reader *r, const struct yaml_node *node, struct str
 
     if (!spec)
         return key_refuse_memory(&r->keys, at);
-    *spec = (struct agent_spec){
-        .id = id,
-        .version = A2A_0_3,
-        .max_in_flight = r->keys.defaults->max_in_flight,
-        .timeout_ms = r->keys.defaults->timeout_ms,
-        .line = at->line,
-    };
+    *spec = agent_spec_default(r->keys.defaults);
+    spec->id = id;
+    spec->line = at->line;
     err = add_spec(r, spec, at);
     return err ? err : agent_keys_read(&r->keys, spec, node, at);
 }

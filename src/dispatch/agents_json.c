@@ -115,9 +115,7 @@ int agent_spec_read(struct str json, const struct agent_defaults *defaults, stru
     struct agents_fault fault = {0};
     struct key_reader r = {
         .defaults = defaults, .is_json = true, .arena = arena, .fault = &fault};
-    struct agent_spec spec = {.version = A2A_0_3,
-                              .max_in_flight = defaults->max_in_flight,
-                              .timeout_ms = defaults->timeout_ms};
+    struct agent_spec spec = agent_spec_default(defaults);
     struct yaml_node *root = NULL;
     int err;
 
@@ -193,8 +191,12 @@ void agent_spec_write(struct buf *out, const struct agent_spec *spec)
     write_text(out, "serverName", spec->server_name);
     if (spec->has_version)
         write_text(out, "protocolVersion", str_of(a2a_version_text(spec->version)));
-    buf_printf(out, ",\"maxInFlight\":%u,\"timeoutMs\":%llu", spec->max_in_flight,
-               (unsigned long long)spec->timeout_ms);
+    buf_printf(out, ",\"maxInFlight\":%u,\"maxStreams\":%u,\"timeoutMs\":%llu",
+               spec->max_in_flight, spec->max_streams, (unsigned long long)spec->timeout_ms);
+    if (spec->send != AGENT_SEND_AS_ASKED)
+        write_text(out, "send", str_of(agent_send_text(spec->send)));
+    if (!spec->final_get)
+        BUF_LIT(out, ",\"finalGet\":false");
     if (spec->card.p) {
         BUF_LIT(out, ",\"agentCard\":");
         buf_add_str(out, spec->card);

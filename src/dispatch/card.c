@@ -50,6 +50,7 @@ struct sheet {
     struct blob *doc;     /* counted */
     char *url;            /* owned; NULL: from the configuration */
     char *etag;           /* owned; NULL: none */
+    bool has_streams;
 };
 
 /* Why a search found nothing, so far. */
@@ -115,6 +116,8 @@ static struct sheet *sheet_new(struct str doc, char why[200])
         sheet_free(s);
         return NULL;
     }
+    s->has_streams = json_type(json_get(json_get(blob_str(s->doc), "capabilities"),
+                                        "streaming")) == JSON_TRUE;
     return s;
 }
 
@@ -575,6 +578,13 @@ void card_names(const struct card *c, struct str *name, struct str *version)
 
     *name = s ? s->card.name : STR_NONE;
     *version = s ? s->card.version : STR_NONE;
+}
+
+bool card_has_streams(const struct card *c)
+{
+    const struct sheet *s = shown(c);
+
+    return !s || s->has_streams;
 }
 
 void card_view(const struct card *c, struct agent_card *out)

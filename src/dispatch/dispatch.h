@@ -63,6 +63,13 @@ struct agent_spec {
     enum a2a_card_form card_form; /* what callers without A2A-Version get */
     bool has_card_form;           /* given: they get it with any A2A-Version */
     unsigned max_in_flight;
+    unsigned
+        max_streams; /* maxStreams: streams of the agent open at a time; 0: never ask it for one */
+    /* send: how callers' messages are said to it. stream, async: its task's id is on disk at its first word. */
+    enum agent_send { AGENT_SEND_AS_ASKED, AGENT_SEND_STREAM, AGENT_SEND_ASYNC } send;
+    /* finalGet: at a state that a stream cannot leave by itself (terminal, interrupted) the task is asked for once, so
+     * that what is stored is what the agent has. Default true. */
+    bool final_get;
     uint64_t timeout_ms;
     unsigned line; /* in the file; 0 if not from one */
 };
@@ -72,8 +79,14 @@ bool route_is_same_host(struct str a, struct str b);
 
 struct agent_defaults {
     unsigned max_in_flight; /* AGENT_MAX_IN_FLIGHT */
+    unsigned max_streams;   /* AGENT_MAX_STREAMS */
     uint64_t timeout_ms;    /* AGENT_CALL_TIMEOUT */
 };
+
+/* A spec that says nothing. */
+struct agent_spec agent_spec_default(const struct agent_defaults *defaults);
+/* "as-asked", "stream", "async". */
+const char *agent_send_text(enum agent_send send);
 
 struct agents_fault {
     unsigned line, column; /* 0: not about a place */
@@ -105,6 +118,8 @@ struct dispatch_config {
     uint64_t card_timeout_ms;
     /* AGENT_CARD_TTL: an older card is fetched again when it is asked for */
     uint64_t card_ttl_ms;
+    /* AGENT_STREAM_IDLE: a stream that is silent for so long, comments included, counts as broken */
+    uint64_t stream_idle_ms;
 };
 
 struct dispatch *dispatch_new(struct loop *loop, struct egress *egress,
@@ -153,6 +168,7 @@ struct agent_view {
     const char *version_from; /* "protocolVersion", "card" or "default": who said so */
     bool has_bearer;
     unsigned in_flight, max_in_flight;
+    unsigned streams, max_streams; /* open now */
     uint64_t calls, failures;
     uint64_t last_failure_at_ms;        /* Unix time; 0: never */
     const struct agent_spec *spec;      /* as configured; borrowed like the agent */
@@ -266,11 +282,71 @@ MUST_CHECK int dispatch_send(struct dispatch *d, struct agent *a,
                              const struct a2a_request *request,
                              const struct dispatch_context *context, dispatch_fn fn, void *arg,
                              struct ask **out, const char **why);
-/* GetTask and CancelTask as the gateway's own wish. For cancel, `request` (NULL: none) brings metadata. */
+/* The same for a caller who is to have a stream, or for an agent with send: async: says SendMessage, and that it shall
+ * not wait for the end. */
+MUST_CHECK int dispatch_send_no_wait(struct dispatch *d, struct agent *a,
+                                     const struct a2a_request *request,
+                                     const struct dispatch_context *context, dispatch_fn fn,
+                                     void *arg, struct ask **out, const char **why);
+/* GetTask and CancelTask as the gateway's own wish. */
 MUST_CHECK int dispatch_get(struct dispatch *d, struct agent *a, struct str task_id,
                             dispatch_fn fn, void *arg, struct ask **out);
 MUST_CHECK int dispatch_cancel(struct dispatch *d, struct agent *a, struct str task_id,
-                               const struct a2a_request *request, dispatch_fn fn, void *arg,
-                               struct ask **out);
+                               dispatch_fn fn, void *arg, struct ask **out);
+
+/* --- streams (stream.c) --------------------------------------------------------------------------- */
+
+/* One open stream of an agent. Holds a place among the agent's streams from start to end. Pull as far as it matters:
+ * whoever cannot take an event says so, and nothing more comes, nor is read, until he resumes. */
+struct stream;
+
+struct stream_events {
+    /* One event, its views borrowed during the call; errors of the agent are events too (A2A_STREAM_ERROR), and so is a
+     * plain JSON answer instead of a stream. Returns 0: taken; ERR_AGAIN: it comes again after stream_resume(). May
+     * close or pause the stream. */
+    int (*on_event)(void *arg, const struct a2a_stream_event *event);
+    /* It is over; the stream is gone when this returns. `fault` NULL: the agent has ended it; else it broke, could not
+     * be begun, or said what is no event, and the fault says what. Never comes from inside a function of this file, nor
+     * after stream_close(); comes after every event was taken. */
+    void (*on_end)(void *arg, const struct a2a_fault *fault);
+};
+
+/* Whether the agent is worth asking for a stream of a task that runs (SubscribeToTask): the same, and it has not said
+ * lately that it does not know the method. */
+bool agent_subscribes(const struct agent *a);
+/* Whether the agent is worth asking for a stream: its card does not say that it has none, maxStreams is not 0, and it
+ * has not refused one lately as something it does not do (-32004, -32601). */
+bool agent_streams(const struct agent *a);
+/* The agent's settings `send` and `finalGet`. */
+enum agent_send agent_send_as(const struct agent *a);
+bool agent_wants_final_get(const struct agent *a);
+
+/* Says a caller's message as SendStreamingMessage, whichever method he used. Errors as dispatch_send(); ERR_FULL also
+ * when all streams of the agent are taken. A refusal as something the agent does not do (-32004, -32601 after a second
+ * look at its card) is an error event like any other, and noted for agent_streams(): nothing has happened there.
+ * `events` is copied. The time until the first event is bounded by the agent's timeoutMs, silence after it by
+ * stream_idle_ms. The request's views are borrowed until the first event or the end. */
+MUST_CHECK int dispatch_stream(struct dispatch *d, struct agent *a,
+                               const struct a2a_request *request,
+                               const struct dispatch_context *context,
+                               const struct stream_events *events, void *arg,
+                               struct stream **out, const char **why);
+/* SubscribeToTask as the gateway's own wish. */
+MUST_CHECK int dispatch_subscribe(struct dispatch *d, struct agent *a, struct str task_id,
+                                  const struct stream_events *events, void *arg,
+                                  struct stream **out);
+
+/* Somebody else listens from now on. If the next event was refused with ERR_AGAIN, he resumes. */
+void stream_hand_over(struct stream *s, const struct stream_events *events, void *arg);
+/* Nothing comes until stream_resume(). Calls do not nest. */
+void stream_pause(struct stream *s);
+void stream_resume(struct stream *s);
+/* Gives it up; no callback. Accepts NULL. From inside on_end it does nothing. */
+void stream_close(struct stream *s);
+
+/* As of an ask; the last two once the first event has come. */
+enum a2a_version stream_version(const struct stream *s);
+bool stream_added_context(const struct stream *s);
+struct str stream_extensions(const struct stream *s);
 
 #endif

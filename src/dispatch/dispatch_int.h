@@ -78,6 +78,8 @@ struct gate {
     unsigned n_refs; /* versions of the agent */
     unsigned in_flight, limit;
     bool is_shrinking;
+    unsigned streams; /* open; bounded by max_streams of the version that opens one */
+    uint64_t no_streams_until_ms, no_subscribe_until_ms; /* it has refused one; loop time */
     bool is_listed; /* in dispatch->gates; false for agents that are only tried */
     /* since the first version was registered */
     uint64_t calls, failures;
@@ -148,6 +150,8 @@ const char *card_why(const struct card *c);
 bool card_is_reachable(const struct card *c);
 /* What is shown: the fetched card, else the one of the configuration. */
 void card_view(const struct card *c, struct agent_card *out);
+/* Whether what is shown says that the agent has streams; true also when nothing is known. */
+bool card_has_streams(const struct card *c);
 /* name and version of what is shown; absent: no card. */
 void card_names(const struct card *c, struct str *name, struct str *version);
 
@@ -205,6 +209,44 @@ bool agent_is_called_alike(const struct agent *a, const struct agent *b);
 void dispatch_on_card(struct dispatch *d, struct card *card, struct str id, bool is_news);
 
 /* --- ask.c -------------------------------------------------------------------------------------- */
+
+/* How an agent is spoken to: what asks and streams have in common. Lies in either. */
+struct talk {
+    struct dispatch *dispatch;  /* borrowed: outlives all */
+    struct agent *agent;        /* counted */
+    enum a2a_method method;     /* as it is said to the agent */
+    uint64_t id;                /* of the JSON-RPC request */
+    struct a2a_request request; /* the caller's; views borrowed. None if has_request is false */
+    struct dispatch_context context;
+    enum a2a_saying saying;
+    char *task_id;   /* owned; of get, cancel and subscribe */
+    struct str body; /* inside talk_start() only */
+    bool has_request, has_added_context;
+    bool was_counted;   /* in the agent's calls */
+    bool has_refreshed; /* the card, because of a refusal */
+};
+
+void talk_init(struct talk *t, struct dispatch *d, struct agent *a, enum a2a_method method);
+void talk_release(struct talk *t);
+/* Writes the request in the agent's words and starts it. ERR_INVALID with *why: it cannot be said. */
+MUST_CHECK int talk_start(struct talk *t, struct egress_call *call, egress_fn fn, void *arg,
+                          struct egress_request **out, const char **why);
+/* What a whole answer says: 0 and *reply, or a negative and *fault. */
+MUST_CHECK int talk_understand(const struct talk *t, const struct egress_answer *answer,
+                               struct a2a_reply *reply, struct a2a_fault *fault);
+/* No HTTP answer. */
+void talk_no_answer(const struct talk *t, const struct egress_answer *answer,
+                    struct a2a_fault *fault);
+/* Why it could not be started. */
+void talk_unstarted(const struct talk *t, int err, const char *why, struct a2a_fault *fault);
+/* Whether where and how the agent is called hangs on its card; whether the answer says that it did not understand, so
+ * that nothing has happened there. */
+bool talk_hangs_on_card(const struct talk *t);
+bool talk_is_not_understood(const struct egress_answer *answer, int err,
+                            const struct a2a_reply *reply);
+/* What an agent says of extensions, into `out`, an initialised buffer; absent if it is garbled. */
+struct str talk_extensions(struct buf *out, const struct http_head *head);
+#define TALK_EXTENSIONS_MAX KB(8)
 
 /* What a failure of egress is called towards callers. */
 enum a2a_error ask_error(int err);

@@ -240,6 +240,8 @@ void agent_view(const struct agent *a, struct agent_view *out)
         .has_bearer = a->settings->spec.bearer.p != NULL,
         .in_flight = a->gate->in_flight,
         .max_in_flight = a->settings->spec.max_in_flight,
+        .streams = a->gate->streams,
+        .max_streams = a->settings->spec.max_streams,
         .calls = a->gate->calls,
         .failures = a->gate->failures,
         .last_failure_at_ms = a->gate->last_failure_at_ms,

@@ -136,7 +136,8 @@ bool spec_is_same(const struct agent_spec *a, const struct agent_spec *b)
            a->has_version == b->has_version && (!a->has_version || a->version == b->version) &&
            a->follow_card_host == b->follow_card_host && a->has_card_form == b->has_card_form &&
            (!a->has_card_form || a->card_form == b->card_form) &&
-           a->max_in_flight == b->max_in_flight && a->timeout_ms == b->timeout_ms;
+           a->max_in_flight == b->max_in_flight && a->max_streams == b->max_streams &&
+           a->send == b->send && a->final_get == b->final_get && a->timeout_ms == b->timeout_ms;
 }
 
 size_t spec_headers(const struct agent_spec *spec, struct buf *room,

@@ -13,6 +13,9 @@
  * The parser's callbacks only record. What there is to say is said after http_parser_feed() has returned, by
  * the last call of on_read(): whoever is told may start a request on this very lane, or end egress.
  *
+ * A streamed answer's pieces are told from inside the parser's callbacks, where they lie. Whoever is told may pause or
+ * cancel the request: the rest of the read is then held or dropped, and after a cancel the lane has no request any more.
+ *
  * (1xx answers never come up here: the parser skips them.)
  */
 #include "egress/egress_int.h"
@@ -33,6 +36,20 @@ static int on_head(struct http_parser *p, const struct http_head *head, void *ar
 
     (void)p;
     r->head = head;
+    if (r->stream && !r->is_bodiless) {
+        bool is_stream;
+
+        r->is_streaming = true;
+        is_stream = r->stream->on_head(r->arg, head->status, head);
+        if (!lane_of(arg)->request)
+            return ERR_CANCELED;
+        r->is_streaming = is_stream;
+        BUG_ON(!is_stream && r->is_paused);
+        if (is_stream && !r->is_paused)
+            request_watch_silence(r);
+        if (is_stream)
+            return 0;
+    }
     if (!r->is_bodiless && head->has_length && head->length > r->max_body) {
         r->is_too_large = true;
         return ERR_LIMIT;
@@ -49,11 +66,24 @@ static int keep_view(struct egress_request *r)
     return err;
 }
 
+/* One read brings at most what `held` has room for. */
+static int tell_piece(struct lane *l, struct str piece)
+{
+    struct egress_request *r = l->request;
+
+    if (r->is_paused)
+        return buf_add_str(&r->held, piece);
+    r->stream->on_data(r->arg, piece);
+    return l->request == r ? 0 : ERR_CANCELED;
+}
+
 static int on_body(struct http_parser *p, struct str piece, void *arg)
 {
     struct egress_request *r = lane_of(arg)->request;
 
     (void)p;
+    if (r->is_streaming)
+        return tell_piece(lane_of(arg), piece);
     if (piece.n > r->max_body - r->n_body) {
         r->is_too_large = true;
         return ERR_LIMIT;
@@ -79,6 +109,20 @@ const struct http_events lane_parser_events = {on_head, on_body, on_done};
 
 /* --- the connection's news ---------------------------------------------------------------------- */
 
+static bool is_held_back(const struct egress_request *r)
+{
+    return r->is_paused || r->held.n > 0;
+}
+
+/* The end of an answer that was held back waits behind it. */
+static void fail_in_order(struct egress_request *r, int err)
+{
+    if (is_held_back(r))
+        r->broken_err = err;
+    else
+        request_fail(r, err);
+}
+
 static void refuse(struct lane *l, int err)
 {
     struct egress_request *r = l->request;
@@ -93,7 +137,7 @@ static void refuse(struct lane *l, int err)
                     http_parser_why(l->parser));
         err = ERR_SYNTAX;
     }
-    request_fail(r, err);
+    fail_in_order(r, err);
 }
 
 /* The answer is whole; `is_clean`: nothing came behind it. Touches nothing after the callback. */
@@ -109,6 +153,39 @@ static void finish(struct lane *l, bool is_clean)
     else
         lane_close(l);
     request_succeed(r, body);
+}
+
+/* Tells what was held back. False: the request is gone, or paused again. */
+static bool tell_held(struct egress_request *r)
+{
+    struct egress *e = r->egress;
+    struct buf told = r->held;
+
+    if (told.n == 0)
+        return true;
+    buf_init(&r->held, LOOP_READ_BYTES);
+    e->telling = r;
+    r->stream->on_data(r->arg, buf_str(&told));
+    buf_release(&told);
+    if (e->telling != r)
+        return false;
+    e->telling = NULL;
+    return !r->is_paused;
+}
+
+void request_flush(struct egress_request *r)
+{
+    if (r->is_paused || !tell_held(r))
+        return;
+    if (r->broken_err) {
+        request_fail(r, r->broken_err);
+        return;
+    }
+    conn_resume(r->lane->conn);
+    if (r->is_whole)
+        finish(r->lane, r->is_clean);
+    else
+        request_watch_silence(r);
 }
 
 static void on_eof(struct lane *l)
@@ -149,10 +226,19 @@ static void on_read(struct conn *c, const char *p, size_t n, void *arg)
     }
     r->has_bytes = true;
     err = http_parser_feed(l->parser, p, n, &used);
+    r = l->request;
+    if (!r) /* canceled by whoever was told */
+        return;
+    if (!err && r->is_whole && r->is_paused) {
+        r->is_clean = used == n;
+        return;
+    }
     if (!err && r->is_whole) {
         finish(l, used == n);
         return;
     }
+    if (r->is_streaming && !r->is_paused)
+        request_watch_silence(r);
     if (!err && r->view.p && keep_view(r))
         err = ERR_NOMEM;
     if (err)
@@ -188,7 +274,9 @@ static void on_close(struct conn *c, int err, const char *why, void *arg)
                 r->has_bytes ? "closed the connection in the middle of its answer (%s)"
                              : "closed the connection without answering (%s)",
                 why);
-    request_fail(r, r->has_bytes ? ERR_SYNTAX : ERR_CLOSED);
+    if (is_held_back(r))
+        lane_close(l);
+    fail_in_order(r, r->has_bytes ? ERR_SYNTAX : ERR_CLOSED);
 }
 
 const struct conn_events lane_events = {

@@ -363,7 +363,7 @@ static void check_request(struct egress *e, struct egress_request *r)
 
     BUG_ON(r->magic != REQUEST_MAGIC || r->egress != e || r->host->egress != e);
     BUG_ON(r->state == REQUEST_NEW || r->state == REQUEST_DONE);
-    BUG_ON(has_lane != (r->lane != NULL));
+    BUG_ON(has_lane != (r->lane != NULL) && !r->broken_err);
     BUG_ON(list_is_linked(&r->wait) != (r->state == REQUEST_RESOLVING));
 }
 

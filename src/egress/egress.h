@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bytes leave: HTTP/1.1 requests to an endpoint, over pooled keep-alive connections.
+ * Bytes leave: HTTP/1.1 requests to an endpoint, over pooled keep-alive connections. Answers are collected whole, or,
+ * if the caller wants, read as they come.
  *
  * An endpoint is a URL with its headers; nothing here knows agents, tasks or callers. Names are resolved off
  * the loop. A request has two deadlines, connect and total. It is written once: if a pooled connection turns
@@ -86,6 +87,17 @@ void egress_endpoint_free(struct egress_endpoint *p);
 
 #define EGRESS_PARTS_MAX 7
 
+/* For answers that are read as they come. `arg` is the request's. Both may call egress_pause() and egress_cancel(). */
+struct egress_stream {
+    /* The head has come. True: the body is a stream and goes to on_data; false: it is collected like any other, up to
+     * max_body and within timeout_ms. */
+    bool (*on_head)(void *arg, int status, const struct http_head *head);
+    /* Some bytes of the body, without HTTP's framing; borrowed during the call. */
+    void (*on_data)(void *arg, struct str bytes);
+    /* A streamed body may be silent for so long; instead of timeout_ms, from the head on. */
+    uint64_t idle_timeout_ms;
+};
+
 /* Everything borrowed during egress_start() only. */
 struct egress_call {
     const char *verb; /* "POST" */
@@ -99,6 +111,8 @@ struct egress_call {
         *parts;      /* the body; copied as far as the kernel does not take it at once */
     size_t n_parts;  /* at most EGRESS_PARTS_MAX */
     size_t max_body; /* of the answer */
+    const struct egress_stream
+        *stream; /* NULL: the answer is collected. Borrowed until the callback. */
     uint64_t connect_timeout_ms;
     uint64_t timeout_ms; /* total, from start to the last byte of the answer */
 };
@@ -113,7 +127,7 @@ struct egress_answer {
      *   ERR_CLOSED    the connection ended without a byte of an answer
      *   ERR_SYNTAX    the answer is not HTTP, or was cut short
      *   ERR_LIMIT     the answer is larger than allowed
-     *   ERR_TIMEOUT   no whole answer within timeout_ms
+     *   ERR_TIMEOUT   no whole answer within timeout_ms; a stream was silent for idle_timeout_ms
      *   ERR_CANCELED  egress_free() while it ran
      *   ERR_NOMEM     no memory for the request or the answer */
     int err;
@@ -123,8 +137,8 @@ struct egress_answer {
     /* err != 0: the peer may have acted on the request, bytes of which were handed to the kernel */
     bool was_sent;
     int status;
-    const struct http_head *head;
-    struct str body;
+    const struct http_head *head; /* NULL if none came */
+    struct str body;              /* empty for a streamed answer */
 };
 
 /* The answer and all it points at are borrowed during the call. */
@@ -137,6 +151,11 @@ MUST_CHECK int egress_start(struct egress *e, const struct egress_call *call, eg
 /* Gives up; no callback. The connection is closed. `r` is gone once its callback returned: cancel it no more
  * then (from inside the callback it does nothing). Accepts NULL. */
 void egress_cancel(struct egress_request *r);
+
+/* Of a streamed answer: on_data, and the end, come no more until egress_resume(). The kernel's buffers fill and hold
+ * the peer; silence is not counted meanwhile. Calls do not nest. */
+void egress_pause(struct egress_request *r);
+void egress_resume(struct egress_request *r);
 
 struct egress_figures {
     unsigned idle, busy; /* connections */

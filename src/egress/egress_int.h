@@ -42,6 +42,8 @@ struct egress {
     struct map identities; /* key -> struct identity, not counted either */
     uint64_t n_identities; /* ever made: their numbers */
     struct list requests;  /* all that run: egress_request.link */
+    struct egress_request *
+        telling; /* what was held back is being told to it; NULL: it is gone since, or nobody's */
     /* where request heads are written; valid inside egress_start() only */
     struct buf head;
     unsigned n_idle, n_busy; /* lanes */
@@ -233,6 +235,16 @@ struct egress_request {
     struct deferred doom;
     int err; /* what request_fail() was told; before that, why the last address was refused */
 
+    /* An answer that is read as it comes. While it is paused nothing is told: what the last read brought waits in
+     * `held`, and the end, good or bad, waits with it. */
+    const struct egress_stream *stream; /* borrowed; NULL: collected */
+    bool is_streaming;                  /* its head has come, and it is one */
+    bool is_paused;
+    bool is_clean;   /* is_whole: nothing came behind it */
+    struct buf held; /* at most one read */
+    struct deferred flush;
+    int broken_err; /* paused: why the connection is gone, `why` says it in words; 0: it is not */
+
     /* the answer so far (answer.c) */
     size_t max_body;
     const struct http_head *head; /* in the lane's parser */
@@ -259,6 +271,11 @@ void request_on_refused(struct egress_request *r, int err, const char *why);
 /* Ends it with r->why as the reason. */
 void request_fail(struct egress_request *r, int err);
 #define REQUEST_WHY(r, ...) ((void)snprintf((r)->why, sizeof(r)->why, __VA_ARGS__))
+
+/* A deadline of its own for the silence between two reads; off while it is paused. */
+void request_watch_silence(struct egress_request *r);
+/* Tells what was held back; request.c defers it, answer.c has it. */
+void request_flush(struct egress_request *r);
 
 /* Ends it with the answer that has been read. The lane is idle or closed by now. */
 void request_succeed(struct egress_request *r, struct str body);

@@ -7,7 +7,7 @@
  *
  * Two deadlines run. `connect_timer` covers name look-up and all addresses: each address gets an equal share
  * of what is left, so that one black hole among them does not use up the time of the others. `total_timer`
- * covers everything.
+ * covers everything, but of a streamed answer only the time to its head, then each silence.
  *
  * Every end is end(): it detaches the request from everybody before it tells, so that whoever is told may do
  * anything, and nobody here touches the request or its egress afterwards.
@@ -22,6 +22,7 @@
 static void on_connect_timeout(struct timer *t, void *arg);
 static void on_total_timeout(struct timer *t, void *arg);
 static void on_doom(void *arg);
+static void on_flush(void *arg);
 static void connect_next(struct egress_request *r);
 
 static struct egress_request *request_of(void *arg)
@@ -49,7 +50,10 @@ static struct egress_request *new_request(struct egress *e, struct host *h,
     r->connect_ms = call->connect_timeout_ms;
     r->total_ms = call->timeout_ms;
     r->max_body = call->max_body;
+    r->stream = call->stream;
     r->doom = (struct deferred){.fn = on_doom, .arg = r};
+    r->flush = (struct deferred){.fn = on_flush, .arg = r};
+    buf_init(&r->held, LOOP_READ_BYTES);
     buf_init(&r->body, call->max_body);
     timer_init(&r->connect_timer, on_connect_timeout, r);
     timer_init(&r->total_timer, on_total_timeout, r);
@@ -63,9 +67,12 @@ static struct egress_request *new_request(struct egress *e, struct host *h,
 static void detach(struct egress_request *r)
 {
     lane_close(r->lane);
+    if (r->egress->telling == r)
+        r->egress->telling = NULL;
     timer_stop(r->egress->loop, &r->connect_timer);
     timer_stop(r->egress->loop, &r->total_timer);
     loop_undefer(&r->doom);
+    loop_undefer(&r->flush);
     list_remove(&r->wait);
     list_remove(&r->link);
     host_unref(r->host);
@@ -77,6 +84,7 @@ static void detach(struct egress_request *r)
 static void free_request(struct egress_request *r)
 {
     buf_release(&r->out);
+    buf_release(&r->held);
     buf_release(&r->body);
     r->magic = 0;
     mem_free(r);
@@ -291,10 +299,47 @@ static void on_total_timeout(struct timer *t, void *arg)
     struct egress_request *r = request_of(arg);
 
     (void)t;
+    if (r->is_streaming) {
+        REQUEST_WHY(r, "said nothing for %llu ms in the midst of its stream",
+                    (unsigned long long)r->stream->idle_timeout_ms);
+        request_fail(r, ERR_TIMEOUT);
+        return;
+    }
     REQUEST_WHY(r, "%s within %llu ms",
                 r->has_bytes ? "did not finish its answer" : "sent no answer",
                 (unsigned long long)r->total_ms);
     request_fail(r, ERR_TIMEOUT);
+}
+
+/* --- streams ------------------------------------------------------------------------------------ */
+
+void request_watch_silence(struct egress_request *r)
+{
+    timer_start(r->egress->loop, &r->total_timer, r->stream->idle_timeout_ms);
+}
+
+void egress_pause(struct egress_request *r)
+{
+    BUG_ON(r->magic != REQUEST_MAGIC || !r->is_streaming || r->is_paused);
+    r->is_paused = true;
+    if (r->state == REQUEST_DONE)
+        return;
+    timer_stop(r->egress->loop, &r->total_timer);
+    if (r->lane)
+        conn_pause(r->lane->conn);
+}
+
+void egress_resume(struct egress_request *r)
+{
+    BUG_ON(r->magic != REQUEST_MAGIC || !r->is_paused);
+    r->is_paused = false;
+    if (r->state != REQUEST_DONE)
+        loop_defer(r->egress->loop, &r->flush);
+}
+
+static void on_flush(void *arg)
+{
+    request_flush(request_of(arg));
 }
 
 /* --- starting ----------------------------------------------------------------------------------- */

@@ -12,6 +12,9 @@
  *                                                    ^                                               |
  *                                                    +------------- followed_settle <----------------+
  *
+ * A task that works and whose agent has streams is asked for its stream after each question that found it working
+ * (listen.c); while one is folded nobody asks.
+ *
  * The pause before a question is poll_min, doubled to poll_max while the agent has nothing new to say, and
  * interrupted_ms while the task waits for its caller; a little is added at random, so that a thousand tasks
  * that were taken over together do not ask together for ever.
@@ -34,7 +37,8 @@
 #define ORPHANS_AT_ONCE 256u
 #define ORPHANS_EVERY_MS 5000u
 
-static void on_commit(void *arg, struct task *task);
+static void on_commit(void *arg, struct task *task, const struct store_event *events,
+                      size_t n_events);
 static void on_orphans_due(struct timer *timer, void *arg);
 static void on_due(struct timer *timer, void *arg);
 static void on_pause_over(struct timer *timer, void *arg);
@@ -62,7 +66,8 @@ struct follow *follow_new(struct loop *loop, struct store *store, struct dispatc
     timer_init(&f->orphans, on_orphans_due, f);
     id_random(&f->noise, sizeof f->noise);
     f->noise |= 1; /* the generator's one bad state is 0 */
-    store_on_commit(store, on_commit, f);
+    f->listener = (struct store_listener){.on_commit = on_commit, .arg = f};
+    store_listen(store, &f->listener);
     return f;
 }
 
@@ -76,6 +81,7 @@ void follow_stop(struct follow *f)
     timer_stop(f->loop, &f->orphans);
     while ((t = map_next(&f->tasks, &at))) {
         followed_unschedule(t);
+        listens_end(t);
         waits_end(t, NULL);
     }
     for (at = 0; (lane = map_next(&f->lanes, &at));)
@@ -97,7 +103,7 @@ static void followed_free(struct followed *t)
 {
     struct lane *lane = t->lane;
 
-    BUG_ON(t->question || !list_is_empty(&t->waits));
+    BUG_ON(t->question || !list_is_empty(&t->waits) || !list_is_empty(&t->listens));
     followed_unschedule(t);
     map_remove(&t->follow->tasks, t->key);
     t->follow->n_followed -= t->is_followed;
@@ -114,7 +120,8 @@ void follow_free(struct follow *f)
     if (!f)
         return;
     follow_stop(f);
-    BUG_ON(f->n_questions || f->n_cancels || f->n_waits);
+    BUG_ON(f->n_questions || f->n_cancels || f->n_waits || f->n_listens);
+    store_unlisten(f->store, &f->listener);
     while (at = 0, (t = map_next(&f->tasks, &at)))
         followed_free(t);
     loop_undefer(&f->tell);
@@ -196,6 +203,7 @@ struct followed *followed_get(struct follow *f, struct str agent, struct str id)
     timer_init(&t->due, on_due, t);
     list_init(&t->queue_link);
     list_init(&t->waits);
+    list_init(&t->listens);
     t->lane = lane_get(f, agent);
     t->lane->n_tasks++;
     map_put(&f->tasks, t->key, t);
@@ -225,7 +233,7 @@ static void schedule(struct followed *t)
     uint64_t ms = t->interval_ms;
 
     followed_unschedule(t);
-    if (f->is_stopped || t->question)
+    if (f->is_stopped || t->question || t->folded)
         return;
     if (a2a_state_class(t->state) == A2A_INTERRUPTED && t->n_lost == 0)
         ms = f->config.interrupted_ms;
@@ -254,10 +262,13 @@ void followed_forget(struct followed *t, struct task *task)
     t->follow->n_followed -= t->is_followed;
     t->is_followed = false;
     followed_unschedule(t);
+    listens_end(t);
     waits_end(t, task);
     if (!t->question)
         followed_free(t);
 }
+
+static bool attach(struct followed *t);
 
 static bool is_ours(const struct followed *t, const struct task *task)
 {
@@ -295,14 +306,45 @@ void followed_settle(struct followed *t, struct task *task)
     if (task)
         waits_note(t, task);
     t->has_changed = false;
+    if (t->wants_again)
+        followed_hint(t);
+    else if (!task || !attach(t))
+        schedule(t);
+}
+
+/* A task that works may have a stream to be read; one that waits for its caller has nothing to tell. */
+static bool attach(struct followed *t)
+{
+    return !t->follow->is_stopped && a2a_state_class(t->state) == A2A_ACTIVE &&
+           listen_attach(t);
+}
+
+void followed_hint(struct followed *t)
+{
+    t->wants_again = t->question != NULL;
+    if (t->question || t->folded || t->follow->is_stopped)
+        return;
+    followed_unschedule(t);
+    timer_start(t->follow->loop, &t->due, 0);
+}
+
+void followed_go_on(struct followed *t, bool has_progress)
+{
+    if (has_progress)
+        t->interval_ms = t->follow->config.poll_min_ms;
+    else
+        back_off(t);
     schedule(t);
 }
 
-static void on_commit(void *arg, struct task *task)
+static void on_commit(void *arg, struct task *task, const struct store_event *events,
+                      size_t n_events)
 {
     struct follow *f = arg;
     struct followed *t;
 
+    (void)events;
+    (void)n_events;
     if (f->is_stopped)
         return;
     if (a2a_state_is_terminal(task->state)) {
@@ -493,8 +535,10 @@ void follow_check(const struct follow *f)
             timer_is_on(&t->due) + list_is_linked(&t->queue_link) + (t->question != NULL);
 
         BUG_ON(places > 1);
-        BUG_ON(places == 0 && !f->is_stopped);
-        BUG_ON(!t->is_followed && (!t->question || !list_is_empty(&t->waits)));
+        BUG_ON(t->folded && places > 0 && !t->question);
+        BUG_ON(places == 0 && !t->folded && !f->is_stopped);
+        BUG_ON(!t->is_followed &&
+               (!t->question || !list_is_empty(&t->waits) || !list_is_empty(&t->listens)));
         n_followed += t->is_followed;
         n_questions += t->question != NULL;
     }

@@ -33,10 +33,35 @@ struct question {
 };
 
 struct follow_asker {
-    struct list link; /* in question.askers, at last in finish()'s own list */
+    struct list link;      /* in question.askers, at last in finish()'s own list; or in none: */
+    struct deferred later; /* the task is being streamed, nobody is asked */
+    struct follow *follow;
+    struct str agent, id; /* in `bytes` */
     follow_fn fn;
     void *arg;
+    char bytes[];
 };
+
+static struct follow_asker *new_asker(struct followed *t, follow_fn fn, void *arg)
+{
+    struct follow_asker *asker = mem_zero(1, sizeof *asker + t->key.n);
+
+    memcpy(asker->bytes, t->key.p, t->key.n);
+    asker->agent = str_make(asker->bytes, t->agent.n);
+    asker->id = str_make(asker->bytes + t->agent.n + 1, t->id.n);
+    asker->follow = t->follow;
+    asker->fn = fn;
+    asker->arg = arg;
+    list_init(&asker->link);
+    return asker;
+}
+
+static void free_asker(struct follow_asker *asker)
+{
+    list_remove(&asker->link);
+    loop_undefer(&asker->later);
+    mem_free(asker);
+}
 
 static void on_reply(void *arg, const struct a2a_reply *reply, const struct a2a_fault *fault);
 
@@ -62,6 +87,36 @@ int question_start(struct followed *t, struct agent *a, bool is_poll)
     return 0;
 }
 
+/* The stream is the agent's last word: who asks is told what the store has, when the turn has ended. */
+static void on_told_as_stored(void *arg)
+{
+    struct follow_asker *asker = arg;
+    struct follow *f = asker->follow;
+    struct task *task = store_task_peek(f->store, asker->agent, asker->id);
+    struct a2a_fault fault = {0};
+    follow_fn fn = asker->fn;
+    void *fn_arg = asker->arg;
+
+    if (!task)
+        a2a_fault_set(&fault, A2A_ERROR_STORE_UNAVAILABLE, "the task is being streamed");
+    if (task)
+        task_ref(task);
+    free_asker(asker);
+    fn(fn_arg, task, task ? NULL : &fault);
+    task_unref(task);
+}
+
+static void tell_as_stored(struct followed *t, follow_fn fn, void *arg,
+                           struct follow_asker **out)
+{
+    struct follow_asker *asker = new_asker(t, fn, arg);
+
+    asker->later = (struct deferred){.fn = on_told_as_stored, .arg = asker};
+    loop_defer(t->follow->loop, &asker->later);
+    if (out)
+        *out = asker;
+}
+
 int follow_refresh(struct follow *f, struct agent *a, struct str task_id, follow_fn fn,
                    void *arg, struct follow_asker **out)
 {
@@ -74,14 +129,16 @@ int follow_refresh(struct follow *f, struct agent *a, struct str task_id, follow
     if (task_id.n == 0 || task_id.n > LIMIT_TASK_ID)
         return ERR_INVALID;
     t = followed_get(f, agent_id(a), task_id);
+    if (listen_is_on(t) && !t->question) {
+        tell_as_stored(t, fn, arg, out);
+        return 0;
+    }
     if (!t->question && (err = question_start(t, a, false))) {
         if (!t->is_followed)
             followed_settle(t, NULL);
         return err;
     }
-    asker = MEM_NEW(struct follow_asker);
-    asker->fn = fn;
-    asker->arg = arg;
+    asker = new_asker(t, fn, arg);
     list_append(&t->question->askers, &asker->link);
     if (out)
         *out = asker;
@@ -90,8 +147,7 @@ int follow_refresh(struct follow *f, struct agent *a, struct str task_id, follow
 
 void follow_refresh_cancel(struct follow_asker *asker)
 {
-    list_remove(&asker->link);
-    mem_free(asker);
+    free_asker(asker);
 }
 
 bool follow_is_storing(const struct follow *f, struct str agent, struct str task_id)
@@ -128,8 +184,7 @@ static void finish(struct question *q, struct task *task, const struct a2a_fault
         follow_fn fn = asker->fn;
         void *arg = asker->arg;
 
-        list_remove(first);
-        mem_free(asker);
+        free_asker(asker);
         fn(arg, task, fault);
     }
     task_unref(task);
@@ -255,7 +310,7 @@ static void heard_error(struct question *q, const struct a2a_reply *reply)
     struct a2a_fault fault = {0};
     bool is_unknown = reply->error_code == a2a_error_row(A2A_ERROR_TASK_NOT_FOUND)->code;
 
-    if (is_unknown && is_lost(t) &&
+    if (is_unknown && !listen_is_on(t) && is_lost(t) &&
         store_task_get(t->follow->store, t->agent, t->id, on_lost_loaded, q) == 0) {
         q->is_storing = true;
         return;
@@ -271,6 +326,14 @@ static void heard_error(struct question *q, const struct a2a_reply *reply)
     finish_with(q, &fault);
 }
 
+static void finish_as_stored(struct question *q, struct task *stored)
+{
+    struct a2a_fault fault = {0};
+
+    a2a_fault_set(&fault, A2A_ERROR_STORE_UNAVAILABLE, "the task is being streamed");
+    finish(q, stored, stored ? NULL : &fault);
+}
+
 static void heard_task(struct question *q, const struct a2a_reply *reply)
 {
     struct followed *t = q->task;
@@ -278,6 +341,11 @@ static void heard_task(struct question *q, const struct a2a_reply *reply)
     struct task *stored = store_task_peek(store, t->agent, t->id);
 
     t->n_lost = 0;
+    if (listen_is_on(
+            t)) { /* it may lack what has come by the stream, or have what is on its way */
+        finish_as_stored(q, stored);
+        return;
+    }
     /* Mostly nothing has happened: that needs no fold. */
     if (stored && stored->dialect == q->spoken && str_is(stored->doc, reply->object)) {
         store_task_heard(store, t->agent, t->id);
@@ -338,8 +406,7 @@ void follow_cancel_at_agent(struct follow *f, struct str agent, struct str task_
         return;
     farewell = MEM_NEW(struct farewell);
     farewell->follow = f;
-    err = a ? dispatch_cancel(f->dispatch, a, task_id, NULL, on_farewell, farewell,
-                              &farewell->ask)
+    err = a ? dispatch_cancel(f->dispatch, a, task_id, on_farewell, farewell, &farewell->ask)
             : ERR_ABSENT;
     if (!err) {
         f->n_cancels++;

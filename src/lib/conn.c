@@ -60,7 +60,7 @@
 /* Parts handed to the kernel at once; what stands behind is copied like what it refused. */
 #define PARTS_MAX 32u
 
-#define KEEPALIVE_IDLE_S 30u
+#define KEEPALIVE_IDLE_S 10u
 /* Unacknowledged bytes, or an unanswered keep-alive probe, for this long: the peer is dead. */
 #define USER_TIMEOUT_MS 30000u
 
@@ -110,6 +110,7 @@ struct conn {
     struct buf out;
     struct flight *flight; /* owned until on_written() */
     struct secure *secure; /* owned; NULL: no TLS */
+    size_t high;           /* bytes that may wait before the writer is told to */
     uint64_t n_taken;      /* bytes the kernel took, without the flight under way */
     struct timer deadline; /* LINGERING only */
     int err, uv_err;       /* DYING: what on_close will be told */
@@ -190,6 +191,7 @@ static struct conn *new_conn(struct loop *l, const struct conn_events *ev, void 
     c->loop = l;
     c->events = ev;
     c->arg = arg;
+    c->high = LIMIT_CONN_OUT_HIGH;
     buf_init(&c->out, CONN_OUT_MAX);
     c->tcp.data = c;
     snprintf(c->peer, sizeof c->peer, "unknown");
@@ -802,10 +804,15 @@ int conn_write(struct conn *c, const struct str *parts, size_t n_parts)
         if (c->state != CONN_OPEN)
             return ERR_CLOSED;
     }
-    if (conn_backlog(c) <= LIMIT_CONN_OUT_HIGH)
+    if (conn_backlog(c) <= c->high)
         return 0;
     c->is_owed_drain = true;
     return ERR_AGAIN;
+}
+
+void conn_set_high(struct conn *c, size_t bytes)
+{
+    c->high = bytes;
 }
 
 void conn_cork(struct conn *c)
@@ -852,8 +859,7 @@ static void settle(struct conn *c)
 {
     if (c->out.n && !c->flight && !is_corked(c))
         take_off(c);
-    if (c->state == CONN_OPEN && c->is_owed_drain &&
-        conn_backlog(c) <= LIMIT_CONN_OUT_HIGH / 2) {
+    if (c->state == CONN_OPEN && c->is_owed_drain && conn_backlog(c) <= c->high / 2) {
         c->is_owed_drain = false;
         if (c->events->on_drain)
             c->events->on_drain(c, c->arg);

@@ -68,6 +68,9 @@ int conn_write(struct conn *c, const struct str *parts, size_t n_parts);
 void conn_cork(struct conn *c);
 void conn_uncork(struct conn *c);
 
+/* Another mark for ERR_AGAIN than LIMIT_CONN_OUT_HIGH. */
+void conn_set_high(struct conn *c, size_t bytes);
+
 /* Bytes accepted by conn_write() that the kernel has not taken yet (with what TLS adds to them). */
 size_t conn_backlog(const struct conn *c);
 

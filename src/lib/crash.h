@@ -15,6 +15,9 @@
     X(call_started, "a send was understood, the agent has not been asked")                     \
     X(ask_written, "the request was handed to the agent's connection")                         \
     X(reply_received, "the agent answered, nothing was queued")                                \
+    X(stream_heard, "an event of an agent's stream was read, nothing was queued")              \
+    X(stream_adopted, "a stream's first word is stored, follow/ listens, its caller not told") \
+    X(stream_ending, "a stream has told a task's end, the final GetTask is under way")         \
     X(append_queued, "the events are queued, no batch was formed")                             \
     X(batch_folded, "a batch was folded and has its numbers, nothing was sent")                \
     X(batch_sent, "the batch is with the database, no answer yet")                             \
@@ -22,6 +25,8 @@
     X(batch_committed, "the commit is confirmed, nobody knows yet")                            \
     X(cache_filled, "the cache has the new task, waiters not told")                            \
     X(append_told, "the waiter was told, the answer is not written")                           \
+    X(feed_filled, "the feed has a committed event, no reader was woken")                      \
+    X(event_written, "an event was given to a reader's connection")                            \
     X(answer_queued, "the answer is formed, not given to the kernel")                          \
     X(answer_written, "the answer was given to the kernel")
 

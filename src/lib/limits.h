@@ -32,6 +32,8 @@
 
 /* Bytes of a reply waiting for a slow reader before the writer is told to wait. */
 #define LIMIT_CONN_OUT_HIGH KB(256)
+/* The same for a stream: ten thousand stalled readers are 640 MB, and no kernel buffer empties faster than this fills. */
+#define LIMIT_STREAM_OUT KB(64)
 /* Bytes of a pipelined request kept while the one before it is being answered. */
 #define LIMIT_PIPELINE KB(64)
 
@@ -46,6 +48,14 @@
 
 /* Agent cards have been seen with 100 KB of skills. */
 #define LIMIT_CARD MB(1)
+
+/* Events of a task kept for its live readers; whoever is behind them reads the log, in pages of this size. */
+#define LIMIT_FEED_BYTES KB(256)
+#define LIMIT_FEED_EVENTS 1024u
+#define LIMIT_LOG_PAGE KB(64)
+
+/* Events of one agent's stream that are with the store, not durable yet; beyond it the stream is not read. */
+#define LIMIT_STREAM_STORING MB(4)
 
 #define LIMIT_AGENTS_FILE MB(1)
 #define LIMIT_AGENTS 10000u

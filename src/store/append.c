@@ -20,8 +20,10 @@
 #include "lib/mem.h"
 #include "store/parts.h"
 
-/* Works folded in one go without one row coming of it; more wait a turn, the loop has others to serve. */
+/* Works folded in one go without one row coming of it, and bytes folded, of documents and events, a lane and turn; more
+ * wait a turn, the loop has others to serve. */
 #define FOLDS_PER_TURN 1024u
+#define FOLD_BYTES_PER_TURN MB(16)
 
 static void on_form(void *arg);
 static void on_retry(struct timer *t, void *arg);
@@ -73,10 +75,11 @@ static void tell_append(struct store *s, struct answer *a)
 {
     struct pending *p = CONTAINER_OF(a, struct pending, answer);
 
-    if (p->is_first && s->on_commit)
-        s->on_commit(s->on_commit_arg, a->task);
+    if (p->news.n_events)
+        store_tell_commit(s, a->task, &p->news);
     p->fn(p->arg, a->err, a->task, p->why);
     CRASH_POINT(append_told);
+    fold_free_news(&p->news);
     task_unref(a->task);
     blob_unref(p->why_owned);
     mem_free(p);
@@ -180,12 +183,6 @@ int store_append(struct store *s, const struct append *a, store_append_fn fn, vo
     }
     CRASH_POINT(append_queued);
     return 0;
-}
-
-void store_on_commit(struct store *s, store_commit_fn fn, void *arg)
-{
-    s->on_commit = fn;
-    s->on_commit_arg = arg;
 }
 
 bool store_is_full(const struct store *s)
@@ -394,18 +391,12 @@ static void fill_batch(struct lane *lane, struct work **works, unsigned n)
     for (unsigned i = 0; i < n; i++) {
         struct row *row = &works[i]->row;
 
-        for (size_t e = 0; e < row->n_events; e++)
-            row->events[e].wseq = ++lane->wseq;
+        row->first_wseq = lane->wseq + 1;
+        lane->wseq += row->n_events;
         list_append(&batch->rows, &row->link);
         batch->n_rows++;
         batch->n_events += (unsigned)row->n_events;
     }
-}
-
-/* More than the work's row can need. */
-static size_t estimate(const struct work *w)
-{
-    return (w->base ? w->base->doc.n : 0) + 2 * w->queue_bytes;
 }
 
 static void on_form(void *arg)
@@ -423,11 +414,15 @@ static void on_form(void *arg)
     lane->batch.n_rows = lane->batch.n_events = 0;
     lane->batch.bytes = 0;
     lane->batch.at_us = clock_wall_us();
-    while (n < LIMIT_BATCH_ROWS && n_folded < FOLDS_PER_TURN &&
+    s->fold_room = FOLD_BYTES_PER_TURN;
+    while (n < LIMIT_BATCH_ROWS && n_folded < FOLDS_PER_TURN && s->fold_room > 0 &&
            (first = list_first(&lane->ready))) {
         struct work *w = CONTAINER_OF(first, struct work, link);
+        size_t least =
+            w->queue_bytes < LIMIT_BATCH_BYTES / 2 ? w->queue_bytes : LIMIT_BATCH_BYTES / 2;
 
-        if (n && lane->batch.bytes + estimate(w) > LIMIT_BATCH_BYTES)
+        /* Whether the document comes with the events shows when they are folded; one may be too much, not two. */
+        if (n && lane->batch.bytes + least > LIMIT_BATCH_BYTES)
             break;
         n_folded++;
         if (!fold_one(s, w, lane->batch.at_us))
@@ -459,8 +454,12 @@ static void row_committed(struct store *s, struct work *w)
 {
     struct task *after = task_ref(w->row.after);
 
-    CONTAINER_OF(list_first(&w->row.appends), struct pending, answer.link)->is_first = true;
+    struct pending *first =
+        CONTAINER_OF(list_first(&w->row.appends), struct pending, answer.link);
+
     s->figures.events += w->row.n_events;
+    s->figures.bytes += w->row.n_bytes;
+    first->news = fold_take_news(w);
     w->tries = 0;
     if (w->n_alone)
         w->n_alone--;

@@ -190,7 +190,7 @@ static size_t fold_page(struct store *s, struct listing *l, int *err)
     for (; i < q->n; i++) {
         struct task *task = NULL;
 
-        *err = fold_load(s, &q->rows[i], &task);
+        *err = load_to_task(s, &q->rows[i], &task);
         if (*err == ERR_INVALID) {
             log_event(LOG_ERROR, "a stored task cannot be read and is not listed",
                       LOG_STR("agent", q->rows[i].agent), LOG_STR("task", q->rows[i].id),

@@ -18,6 +18,7 @@ enum letter_kind {
     LETTER_SPECS,      /* from the writer: the agents of the API */
     LETTER_LOADS,      /* to the reader and back */
     LETTER_LIST,       /* to the reader and back */
+    LETTER_LOG,        /* to the reader and back */
     LETTER_CHECKPOINT, /* to the reader: the log has grown */
     LETTER_STATE,      /* from the writer: up, down, refused, and why */
     LETTER_ENDED,      /* from a thread: its last letter */
@@ -33,6 +34,7 @@ struct letter {
         struct specs *specs;
         struct load_batch *loads;
         struct list_query *query;
+        struct log_query *log;
         uv_thread_t *thread;
         struct {
             enum store_state state;

@@ -33,9 +33,11 @@ __asm__(".pushsection .data.rel.ro,\"aw\"\n"
         TABLE(sqlite_migrations)
         MIGRATION(1, "0001_first", "sqlite")
         MIGRATION(2, "0002_lists_and_agents", "sqlite")
+        MIGRATION(3, "0003_streams", "sqlite")
         END
         TABLE(postgres_migrations)
         MIGRATION(1, "0001_first", "postgres")
         MIGRATION(2, "0002_lists_and_agents", "postgres")
+        MIGRATION(3, "0003_streams", "postgres")
         END
         ".popsection\n");

@@ -131,7 +131,7 @@ static int read_found(struct store *s, struct miss *m, struct task **task)
         return ERR_STORE;
     if (!m->load.found && !m->load.err)
         return 0;
-    err = m->load.err ? m->load.err : fold_load(s, &m->load, task);
+    err = m->load.err ? m->load.err : load_to_task(s, &m->load, task);
     if (err)
         log_event(LOG_ERROR, "a stored task cannot be read", LOG_STR("agent", m->load.agent),
                   LOG_STR("task", m->load.id), LOG_Z("why", err_text(err)),

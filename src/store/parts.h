@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Inside the store: what its core's files share. store.c opens, closes and answers; append.c queues appends
- * and makes batches of them; miss.c fetches what the cache does not have; fold.c says what a task becomes; listing.c
- * answers lists; errand.c does the small writes and knows the agents of the API.
+ * Inside the store: what its core's files share. store.c opens, closes, answers and tells who listens; append.c queues
+ * appends and makes batches of them; fold.c says what a task becomes, chunks.c makes that cheap; miss.c fetches what the
+ * cache does not have, load.c makes a task of it; listing.c answers lists; log.c reads a task's log; errand.c does the
+ * small writes and knows the agents of the API.
  *
  *     store_append -> struct pending -> struct work (one per task) -> struct row in its lane's batch
  *     store_task_get -> cache, or struct asker -> struct miss (one per task) -> struct load
@@ -23,10 +24,11 @@
 #define STORE_CONFLICT_TRIES 100
 #define STORE_LOAD_BYTES MB(64) /* what one load batch, or one page of documents, may bring */
 #define STORE_FOLDS 4
-#define STORE_COMPLAINTS 64u  /* about tasks; remembered so as not to be repeated aloud */
-#define STORE_FIND_MAX 10     /* agents named by store_task_find() */
-#define STORE_TAKE_MAX 10000  /* tasks taken over at once */
-#define STORE_SPEC_MAX KB(64) /* an agent of the API as JSON: an URL, names, some headers */
+#define STORE_FOLD_KEEP KB(64) /* room kept in each between rows */
+#define STORE_COMPLAINTS 64u   /* about tasks; remembered so as not to be repeated aloud */
+#define STORE_FIND_MAX 10      /* agents named by store_task_find() */
+#define STORE_TAKE_MAX 10000   /* tasks taken over at once */
+#define STORE_SPEC_MAX KB(64)  /* an agent of the API as JSON: an URL, names, some headers */
 
 /* --- answers: what somebody waits for ------------------------------------------------------------- */
 
@@ -35,6 +37,22 @@ struct answer {
     void (*tell)(struct store *s, struct answer *a); /* calls back and frees */
     int err;
     struct task *task; /* counted, or NULL */
+};
+
+/* A payload that the gateway made itself: an event of a difference, or the one that ended a task. A stack, newest first;
+ * each is on the heap. */
+struct made {
+    struct made *below;
+    size_t n;
+    char p[];
+};
+
+/* What became durable in one commit, for those who listen. The payloads lie in the row's appends, of which none is freed
+ * before the first is told, and in `made`; so nothing is copied between an agent's event and its readers. */
+struct news {
+    struct store_event *events; /* owned */
+    size_t n_events;
+    struct made *made; /* owned */
 };
 
 /* An append that was taken. One allocation with copies of all it was given. */
@@ -47,8 +65,9 @@ struct pending {
     bool likely_new;
     struct a2a_event events[2];
     size_t n_events;
-    struct str context;     /* for a task whose document has none; absent: none given */
-    bool is_first;          /* of its committed row: store.on_commit is called ahead of it */
+    struct str context; /* for a task whose document has none; absent: none given */
+    /* Of its row, if it is the first append of one that has committed: told ahead of it. */
+    struct news news;
     const char *why;        /* literal, or in why_owned; NULL for none */
     struct blob *why_owned; /* counted, or NULL */
     char room[];
@@ -84,7 +103,7 @@ struct work {
     struct list queue; /* struct pending: not in a row yet */
     size_t queue_bytes;
     struct row row;         /* valid while folding and FLYING */
-    struct blob *made;      /* counted: payload of the event that ended the task, or NULL */
+    struct made *made;      /* owned: payloads of events in `row` */
     unsigned n_events_room; /* of row.events */
     unsigned tries;         /* conflicts in a row */
     unsigned n_alone; /* so many appends are tried one by one: their common row was refused */
@@ -126,6 +145,16 @@ struct listing {
     size_t token_n;             /* 0: this is the last */
 };
 
+/* A page of a log that was asked for. */
+struct log_asker {
+    struct answer answer;
+    struct log_query query;
+    struct arena arena;
+    store_events_fn fn;
+    void *arg;
+    struct task_key key; /* the query's names point into it */
+};
+
 /* A small write that was asked for. */
 struct chore {
     struct answer answer;
@@ -158,7 +187,8 @@ struct store {
     unsigned n_lanes;
     struct list parked; /* struct work.link */
     struct timer retry;
-    struct buf folds[STORE_FOLDS]; /* room for fold.c, kept from row to row */
+    struct buf folds[STORE_FOLDS]; /* room for fold.c and load.c, kept from row to row */
+    size_t fold_room;              /* bytes that may still be folded in this turn (append.c) */
     /* hashes of (task, reason), each in its place; a newer one takes the place of an older */
     uint64_t complaints[STORE_COMPLAINTS];
 
@@ -172,8 +202,8 @@ struct store {
     struct list answers; /* struct answer.link */
     struct deferred tell;
 
-    store_commit_fn on_commit; /* or NULL */
-    void *on_commit_arg;       /* borrowed while set */
+    struct list listeners;     /* struct store_listener.link, their owners' */
+    struct list *hears_next;   /* while listeners are told: who is told next; else NULL */
     store_agents_fn on_agents; /* or NULL */
     void *on_agents_arg;       /* borrowed while set */
     struct specs *specs;       /* owned: as told last; NULL before the database said anything */
@@ -189,6 +219,8 @@ struct store {
 
 /* --- store.c --- */
 
+/* Tells all listeners what has become durable. */
+void store_tell_commit(struct store *s, struct task *task, const struct news *news);
 /* Puts an answer in line; it is told before the turn ends. Takes the reference in a->task. */
 void store_answer(struct store *s, struct answer *a);
 /* Tells what is in line now. Only from where the store may be changed by a callback. */
@@ -235,11 +267,39 @@ void errand_release(struct store *s);
  * (answer.err and why). Returns true if there is something to write: the row is then complete but for
  * wseq. */
 bool fold_work(struct store *s, struct work *w, int64_t now_us);
+/* One more event behind a document: how many passes folding them all takes, and what the last continues. */
+void fold_count_pass(const struct store_event *event, uint64_t *passes, uint64_t *run);
 /* Forgets what fold_work() made; row.appends must have been moved elsewhere. */
 void fold_clear(struct work *w);
+/* Moves what has become durable out of the row. */
+struct news fold_take_news(struct work *w);
+void fold_free_news(struct news *news);
+
+/* --- load.c --- */
 
 /* Builds the task a backend has found: folds the tail onto its document. ERR_INVALID: what is stored cannot
  * be read; ERR_NOMEM. */
-MUST_CHECK int fold_load(struct store *s, const struct load *l, struct task **out);
+MUST_CHECK int load_to_task(struct store *s, const struct load *l, struct task **out);
+
+/* --- chunks.c --- */
+
+/* Updates that append to one artifact, as one update. */
+struct chunks {
+    struct buf update;
+    struct str task, artifact; /* raw, in the payload of the first */
+    size_t n;                  /* chunks added */
+};
+
+/* Which run an event could be part of: equal for plain chunks of one artifact, 0 for everything else. */
+uint64_t chunks_run_of(const struct store_event *event);
+
+/* Begins a run behind an event that was folded by itself; it is not part of the run. False: it is no plain chunk, there is
+ * nothing to release. `max_bytes`: of all payloads to be added. */
+bool chunks_begin(struct chunks *c, struct str payload, size_t max_bytes);
+/* False: the event is not of this run, which ends before it. */
+bool chunks_add(struct chunks *c, struct str payload);
+/* The update they make together. Absent: out of memory. */
+struct str chunks_end(struct chunks *c);
+void chunks_release(struct chunks *c);
 
 #endif

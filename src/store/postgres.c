@@ -201,6 +201,13 @@ static void on_list(struct backend *b, struct list_query *query)
     pg_reader_list(&p->readers[p->n_readers - 1], query);
 }
 
+static void on_log(struct backend *b, struct log_query *query)
+{
+    struct postgres *p = CONTAINER_OF(b, struct postgres, base);
+
+    pg_reader_log(&p->readers[0], query);
+}
+
 static void on_agents(struct backend *b, struct agents_put *put)
 {
     pg_errands_put(CONTAINER_OF(b, struct postgres, base), put);
@@ -278,6 +285,7 @@ static void on_close(struct backend *b)
 static const struct backend_ops ops = {.commit = on_commit,
                                        .load = on_load,
                                        .list = on_list,
+                                       .log = on_log,
                                        .agents = on_agents,
                                        .errand = on_errand,
                                        .close = on_close,

@@ -8,14 +8,14 @@
  *     postgres_array.c   binary arrays, as unnest() takes them
  *     postgres_gate.c    may this database be served: version, encoding, migrations
  *     postgres_write.c   lanes: a batch becomes a transaction, errors find their row
- *     postgres_read.c    loads and lists
+ *     postgres_read.c    loads, lists and logs
  *     postgres_log.c     nodes, LISTEN, the log of the other nodes
  *     postgres_errand.c  agents, and tasks of nodes that are gone
  *     postgres_db.c      superx db: create, migrate, status, drop
  *
  *     connections   control ......... gate, lease, LISTEN, log, errands    1
  *     (pool_size)   lanes ........... appends                              2, or 1 below 4
- *                   readers ......... loads, lists                         2, or 1 below 5; on demand
+ *                   readers ......... loads and logs, lists                2, or 1 below 5; on demand
  */
 #ifndef STORE_POSTGRES_INT_H
 #define STORE_POSTGRES_INT_H
@@ -372,7 +372,10 @@ struct pg_reader {
     PGresult *found;   /* owned; what the core reads in store_load_done() */
     struct list lists; /* list_query.link; the first is in flight if list_sent */
     bool list_sent;
-    PGresult *page;         /* owned; the rows of the one in flight, as above */
+    PGresult *page;   /* owned; the rows of the one in flight, as above */
+    struct list logs; /* log_query.link; the first n_logs_sent are in flight */
+    unsigned n_logs_sent;
+    PGresult *log;          /* owned; the events of the first, as above */
     struct deferred refuse; /* hands back what cannot be answered now */
     struct pg_values values;
 };
@@ -380,6 +383,7 @@ struct pg_reader {
 void pg_reader_init(struct postgres *p, struct pg_reader *r);
 void pg_reader_load(struct pg_reader *r, struct load_batch *loads);
 void pg_reader_list(struct pg_reader *r, struct list_query *query);
+void pg_reader_log(struct pg_reader *r, struct log_query *query);
 void pg_reader_stop(struct pg_reader *r); /* hands back what it holds with ERR_STORE */
 
 /* --- agents and errands: postgres_errand.c ------------------------------------------------ */

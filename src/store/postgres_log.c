@@ -282,6 +282,15 @@ static void trust(struct postgres *p, uint64_t sent_ms)
 
 /* --- answers ------------------------------------------------------------------------------ */
 
+/* Whether the event in row `i` is followed by one of the same task: then that one tells for both. A commit's events of one
+ * task stand together in the log. */
+static bool is_outdone(const PGresult *r, int i)
+{
+    return i + 1 < PQntuples(r) && pg_get_int4(r, i, 0) == pg_get_int4(r, i + 1, 0) &&
+           str_is(pg_get_str(r, i, 4), pg_get_str(r, i + 1, 4)) &&
+           str_is(pg_get_str(r, i, 3), pg_get_str(r, i + 1, 3));
+}
+
 static void note_events(struct postgres *p, const PGresult *r)
 {
     int32_t writer = 0;
@@ -295,8 +304,9 @@ static void note_events(struct postgres *p, const PGresult *r)
         pg_log_cursor(&p->log, writer, pg_get_int8(r, i, 1));
         if (n_of_writer == READ_LIMIT)
             p->log.read_again = true;
-        store_task_changed(p->base.store, pg_get_str(r, i, 3), pg_get_str(r, i, 4),
-                           pg_get_int8(r, i, 2));
+        if (!is_outdone(r, i))
+            store_task_changed(p->base.store, pg_get_str(r, i, 3), pg_get_str(r, i, 4),
+                               pg_get_int8(r, i, 2));
     }
 }
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Loads and lists, each on a connection of its own where the pool allows: a count over a million rows must
+ * Loads and logs on one connection, lists on one of their own where the pool allows: a count over a million rows must
  * not stand in front of a task somebody waits for.
  *
  * Loads come as one statement for the whole batch, so that documents and the events behind them are of one
  * snapshot. What it may bring is bounded on the server: tasks are taken in the order asked for until
  * LOADS_MAX bytes; the rest comes back without its document and is asked for again by the core. The
  * answer's strings are views into libpq's result, which lives until the core has taken what it wants.
+ *
+ * Pages of logs are one statement each, several in flight, so that one page is in memory at a time however many readers
+ * fell behind. The server cuts the page: a running sum of lengths, which it knows without unpacking the payloads.
  *
  * Lists are keyset pages, newest status first. There is an index per agent and none over all agents
  * (0001_first), so a list over all walks the agents, each step one look into the index, takes the first
@@ -36,7 +39,9 @@
 
 _Static_assert(LIMIT_LIST_BYTES == 16777216, "PAGE_MAX says it to the server");
 
-enum reader_tag { TAG_LOAD, TAG_LIST };
+#define LOG_WINDOW 16u /* pages of logs under way at once */
+
+enum reader_tag { TAG_LOAD, TAG_LIST, TAG_LOG };
 
 /* Columns of "load". Kind 0 is the task with its document, others are events behind it. */
 enum {
@@ -56,6 +61,11 @@ enum {
     L_AGENT,
     L_ID
 };
+
+/* Columns of "log"; the first row is there if the task is, with nulls behind it when there is no event. */
+enum { G_SEQ, G_KIND, G_DIALECT, G_PAYLOAD };
+
+_Static_assert(LIMIT_FEED_EVENTS == 1024, "the statement \"log\" says it to the server");
 
 /* $1 rows, $2 and $3 where the page begins, $4 state, $5 earliest status time, $6 and $7 the task behind which
  * the page begins, $8 agent, $9 context. */
@@ -95,17 +105,17 @@ enum {
     "agent, task_id FROM (" page ") AS p " order
 
 /* The same with documents and the events behind them. */
-#define ROWS_WITH_DOCS(page)                                                                                 \
-    "WITH p AS MATERIALIZED (" page                                                                          \
-    "), f AS MATERIALIZED (SELECT row_number() OVER w AS n, p.*, d.seq AS doc_seq, "                         \
-    "d.doc, sum(coalesce(octet_length(d.doc), 0)) OVER w <= " PAGE_MAX                                       \
-    " OR row_number() OVER w = 1 AS fits "                                                                   \
-    "FROM p LEFT JOIN task_docs AS d ON d.key = p.key "                                                      \
-    "WINDOW w AS (ORDER BY p.status_at DESC, p.key DESC ROWS UNBOUNDED PRECEDING)) "                         \
-    "SELECT n::int4, 0::int2, seq, CASE WHEN fits THEN doc END, fits, key, owner, context, dialect, "        \
-    "state, coalesce(doc_seq, seq), status_at, agent, task_id FROM f "                                       \
-    "UNION ALL SELECT f.n::int4, e.kind, e.seq, e.payload, true, NULL, NULL, NULL, NULL, NULL, NULL, NULL, " \
-    "NULL, NULL FROM f JOIN task_events AS e ON e.key = f.key AND e.seq > f.doc_seq AND e.seq <= f.seq "     \
+#define ROWS_WITH_DOCS(page)                                                                                                                               \
+    "WITH p AS MATERIALIZED (" page                                                                                                                        \
+    "), f AS MATERIALIZED (SELECT row_number() OVER w AS n, p.*, d.seq AS doc_seq, "                                                                       \
+    "d.doc, sum(coalesce(octet_length(d.doc), 0)) OVER w <= " PAGE_MAX                                                                                     \
+    " OR row_number() OVER w = 1 AS fits "                                                                                                                 \
+    "FROM p LEFT JOIN task_docs AS d ON d.key = p.key "                                                                                                    \
+    "WINDOW w AS (ORDER BY p.status_at DESC, p.key DESC ROWS UNBOUNDED PRECEDING)) "                                                                       \
+    "SELECT n::int4, 0::int2, seq, CASE WHEN fits THEN doc END, fits, key, owner, context, dialect, "                                                      \
+    "state, coalesce(doc_seq, seq), status_at, agent, task_id FROM f "                                                                                     \
+    "UNION ALL SELECT f.n::int4, e.kind, e.seq, e.payload, true, NULL, NULL, NULL, "                                                                       \
+    "coalesce(e.dialect, f.dialect), NULL, NULL, NULL, NULL, NULL FROM f JOIN task_events AS e ON e.key = f.key AND e.seq > f.doc_seq AND e.seq <= f.seq " \
     "WHERE f.fits ORDER BY 1, 3"
 
 static const struct pg_statement statements[] = {
@@ -118,9 +128,17 @@ static const struct pg_statement statements[] = {
      "JOIN task_docs AS d ON d.key = t.key) "
      "SELECT n::int4, 0::int2, seq, CASE WHEN fits THEN doc END, fits, key, owner, context, dialect, "
      "state, doc_seq, status_at FROM f "
-     "UNION ALL SELECT f.n::int4, e.kind, e.seq, e.payload, true, NULL, NULL, NULL, NULL, NULL, NULL, NULL "
-     "FROM f JOIN task_events AS e ON e.key = f.key AND e.seq > f.doc_seq AND e.seq <= f.seq "
+     "UNION ALL SELECT f.n::int4, e.kind, e.seq, e.payload, true, NULL, NULL, NULL, "
+     "coalesce(e.dialect, f.dialect), NULL, NULL, NULL FROM f JOIN task_events AS e ON e.key = f.key AND e.seq > f.doc_seq AND e.seq <= f.seq "
      "WHERE f.fits ORDER BY 1, 3"},
+    {"log",
+     "SELECT e.seq, e.kind, coalesce(e.dialect, t.dialect), e.payload FROM tasks AS t LEFT JOIN LATERAL "
+     "(SELECT * FROM (SELECT l.*, sum(octet_length(l.payload)) OVER w AS upto, row_number() OVER w AS n "
+     "FROM (SELECT seq, kind, dialect, payload FROM task_events "
+     "WHERE key = t.key AND seq > $3::int8 ORDER BY seq LIMIT 1024) AS l "
+     "WINDOW w AS (ORDER BY l.seq ROWS UNBOUNDED PRECEDING)) AS s "
+     "WHERE s.upto <= $4::int8 OR s.n = 1) AS e ON true "
+     "WHERE t.agent = $1::text AND t.task_id = $2::text ORDER BY e.seq"},
     {"page_agent", ROWS(PAGE_AGENT, NEWEST)},
     {"page_all", ROWS(PAGE_ALL, NEWEST)},
     {"page_context", ROWS(PAGE_CONTEXT, NEWEST)},
@@ -206,9 +224,10 @@ static void read_load(struct load *load, const PGresult *f, int from, int to,
 
         if (kind != 0)
             load->tail[load->n_tail++] =
-                (struct load_event){.seq = pg_get_int8(f, i, L_SEQ),
-                                    .kind = (enum a2a_event_kind)kind,
-                                    .payload = pg_get_str(f, i, L_TEXT)};
+                (struct store_event){.seq = pg_get_int8(f, i, L_SEQ),
+                                     .kind = (enum a2a_event_kind)kind,
+                                     .dialect = (enum a2a_version)pg_get_int2(f, i, L_DIALECT),
+                                     .payload = pg_get_str(f, i, L_TEXT)};
         else if (!read_task(load, f, i))
             load->err = ERR_AGAIN;
         BUG_ON(load->n_tail > n_tail);
@@ -385,6 +404,67 @@ static void finish_list(struct pg_reader *r, int err)
     PQclear(page);
 }
 
+/* --- logs --------------------------------------------------------------------------------- */
+
+static void send_log(struct pg_reader *r, const struct log_query *q)
+{
+    struct pg_values *v = &r->values;
+
+    pg_values_clear(v);
+    pg_add_text(v, q->agent);
+    pg_add_text(v, q->id);
+    pg_add_int8(v, q->after < INT64_MAX ? (int64_t)q->after : INT64_MAX);
+    pg_add_int8(v, q->max_bytes < INT64_MAX ? (int64_t)q->max_bytes : INT64_MAX);
+    run(r, "log");
+    pg_conn_sync(r->conn, TAG_LOG);
+    r->n_logs_sent++;
+}
+
+/* As many as may be under way; those that are stand first. */
+static void send_logs(struct pg_reader *r)
+{
+    struct list *it = r->logs.next;
+
+    for (unsigned i = 0; i < r->n_logs_sent; i++)
+        it = it->next;
+    for (; it != &r->logs && r->n_logs_sent < LOG_WINDOW; it = it->next)
+        send_log(r, CONTAINER_OF(it, struct log_query, link));
+}
+
+static void read_log(struct log_query *q, const PGresult *f)
+{
+    q->found = PQntuples(f) > 0;
+    for (int i = 0; i < PQntuples(f) && !PQgetisnull(f, i, G_SEQ); i++) {
+        struct store_event *e = log_query_add(q);
+
+        BUG_ON(!e); /* the statement has a LIMIT */
+        *e = (struct store_event){.seq = pg_get_int8(f, i, G_SEQ),
+                                  .kind = (enum a2a_event_kind)pg_get_int2(f, i, G_KIND),
+                                  .dialect = (enum a2a_version)pg_get_int2(f, i, G_DIALECT),
+                                  .payload = pg_get_str(f, i, G_PAYLOAD)};
+    }
+}
+
+/* The first of those in flight has its answer, or none of them will. */
+static void finish_log(struct pg_reader *r, int err)
+{
+    struct list *first = list_first(&r->logs);
+    struct log_query *q = CONTAINER_OF(first, struct log_query, link);
+    PGresult *events = r->log;
+
+    BUG_ON(!first);
+    if (!err && !events)
+        err = ERR_STORE;
+    if (!err)
+        read_log(q, events);
+    list_remove(&q->link);
+    r->n_logs_sent -= r->n_logs_sent > 0;
+    r->log = NULL; /* the core may ask for more from inside */
+    q->err = err;
+    store_log_done(r->p->base.store, q);
+    PQclear(events);
+}
+
 /* --- the connection ----------------------------------------------------------------------- */
 
 static void send_what_waits(struct pg_reader *r)
@@ -395,6 +475,7 @@ static void send_what_waits(struct pg_reader *r)
         send_loads(r);
     if (!list_is_empty(&r->lists) && !r->list_sent)
         send_list(r);
+    send_logs(r);
 }
 
 static void on_ready(void *arg)
@@ -408,6 +489,9 @@ static void on_result(void *arg, int tag, unsigned query, PGresult **result)
 
     if (tag == TAG_LOAD) {
         r->found = *result;
+        *result = NULL;
+    } else if (tag == TAG_LOG) {
+        r->log = *result;
         *result = NULL;
     } else if (query == 0) {
         r->page = *result;
@@ -425,11 +509,29 @@ static void on_sync(void *arg, int tag, const struct pg_error *error)
         pg_conn_fail(r->conn, error->text);
     if (tag == TAG_LOAD)
         finish_loads(r, error || !r->found ? ERR_STORE : 0);
+    else if (tag == TAG_LOG)
+        finish_log(r, error ? ERR_STORE : 0);
     else if (error) /* data that cannot be: the time in a token somebody made up */
         finish_list(r, strncmp(error->sqlstate, "22", 2) == 0 ? ERR_INVALID : ERR_STORE);
     else
         finish_list(r, 0);
     send_what_waits(r);
+}
+
+static void refuse_logs(struct pg_reader *r)
+{
+    struct list refused, *first;
+
+    list_init(&refused);
+    list_splice(&refused, &r->logs);
+    r->n_logs_sent = 0;
+    while ((first = list_first(&refused))) {
+        struct log_query *q = CONTAINER_OF(first, struct log_query, link);
+
+        list_remove(first);
+        q->err = ERR_STORE;
+        store_log_done(r->p->base.store, q);
+    }
 }
 
 /* Hands back all that is in hand; who is told may ask again, for the next time. */
@@ -446,6 +548,7 @@ static void refuse_all(struct pg_reader *r)
         q->err = ERR_STORE;
         store_list_done(r->p->base.store, q);
     }
+    refuse_logs(r);
     if (r->loads)
         finish_loads(r, ERR_STORE);
 }
@@ -462,8 +565,10 @@ static void on_down(void *arg, bool was_ready, const char *why)
     (void)why;
     PQclear(r->found);
     PQclear(r->page);
-    r->found = r->page = NULL;
+    PQclear(r->log);
+    r->found = r->page = r->log = NULL;
     r->loads_sent = r->list_sent = false;
+    r->n_logs_sent = 0;
     if (!was_ready)
         refuse_all(r);
 }
@@ -486,6 +591,7 @@ void pg_reader_init(struct postgres *p, struct pg_reader *r)
 
     r->p = p;
     list_init(&r->lists);
+    list_init(&r->logs);
     r->refuse = (struct deferred){.fn = on_refuse, .arg = r};
     pg_values_init(&r->values, MB(4));
     r->conn = pg_conn_new(&config, &ops, r);
@@ -516,6 +622,12 @@ void pg_reader_list(struct pg_reader *r, struct list_query *query)
     want(r);
 }
 
+void pg_reader_log(struct pg_reader *r, struct log_query *query)
+{
+    list_append(&r->logs, &query->link);
+    want(r);
+}
+
 void pg_reader_stop(struct pg_reader *r)
 {
     loop_undefer(&r->refuse);
@@ -523,7 +635,8 @@ void pg_reader_stop(struct pg_reader *r)
     r->conn = NULL;
     PQclear(r->found);
     PQclear(r->page);
-    r->found = r->page = NULL;
+    PQclear(r->log);
+    r->found = r->page = r->log = NULL;
     r->loads_sent = r->list_sent = false;
     refuse_all(r);
     pg_values_release(&r->values);

@@ -62,9 +62,10 @@ enum lane_tag {
 #define PASSED(key) "(" key " IN (SELECT t.key FROM t)) IS TRUE"
 
 #define EVENTS                                                                                 \
-    "e AS (INSERT INTO task_events (key, seq, wseq, kind, payload, writer, at) "               \
-    "SELECT e.*, $18::int4, $19::timestamptz FROM unnest($13::uuid[], $14::int8[], "           \
-    "$15::int8[], $16::int2[], $17::text[]) AS e(key, seq, wseq, kind, payload) "              \
+    "e AS (INSERT INTO task_events (key, seq, wseq, kind, dialect, payload, writer, at) "      \
+    "SELECT e.*, $19::int4, $20::timestamptz FROM unnest($13::uuid[], $14::int8[], "           \
+    "$15::int8[], $16::int2[], $17::int2[], $18::text[]) "                                     \
+    "AS e(key, seq, wseq, kind, dialect, payload) "                                            \
     "WHERE " PASSED("e.key") ") SELECT t.key FROM t"
 
 #define DOCS "unnest($10::uuid[], $11::int8[], $12::text[]) AS i(key, seq, doc)"
@@ -140,7 +141,7 @@ static struct rows pick_rows(struct pg_lane *lane, size_t from, size_t to, bool 
         for (size_t i_ = 0; i_ < (rows)->n; i_++) {                                            \
             const struct row *row = (rows)->at[i_];                                            \
             for (size_t e_ = 0; e_ < row->n_events; e_++) {                                    \
-                const struct row_event *event = &row->events[e_];                              \
+                const struct store_event *event = &row->events[e_];                            \
                 add;                                                                           \
             }                                                                                  \
         }                                                                                      \
@@ -183,7 +184,7 @@ static void add_docs(struct pg_values *v, const struct rows *all, struct row **r
     ROW_COLUMN(v, PG_TEXT, &due, pg_element_text(v, row->after->doc));
 }
 
-/* $13 to $17 */
+/* $13 to $18 */
 static void add_events(struct pg_values *v, const struct rows *rows)
 {
     size_t n = 0;
@@ -192,8 +193,9 @@ static void add_events(struct pg_values *v, const struct rows *rows)
         n += rows->at[i]->n_events;
     EVENT_COLUMN(v, PG_UUID, rows, n, (void)event; pg_element_uuid(v, &row->after->key));
     EVENT_COLUMN(v, PG_INT8, rows, n, pg_element_int8(v, event->seq));
-    EVENT_COLUMN(v, PG_INT8, rows, n, pg_element_int8(v, event->wseq));
+    EVENT_COLUMN(v, PG_INT8, rows, n, (void)event; pg_element_int8(v, row->first_wseq + e_));
     EVENT_COLUMN(v, PG_INT2, rows, n, pg_element_int2(v, (int)event->kind));
+    EVENT_COLUMN(v, PG_INT2, rows, n, pg_element_int2(v, (int)event->dialect));
     EVENT_COLUMN(v, PG_TEXT, rows, n, pg_element_text(v, event->payload));
 }
 
@@ -378,7 +380,7 @@ static void send_check(struct pg_lane *lane)
     pg_values_clear(v);
     ROW_COLUMN(v, PG_UUID, &rows, pg_element_uuid(v, &row->after->key));
     ROW_COLUMN(v, PG_INT8, &rows, pg_element_int8(v, row->events[0].seq));
-    ROW_COLUMN(v, PG_INT8, &rows, pg_element_int8(v, row->events[0].wseq));
+    ROW_COLUMN(v, PG_INT8, &rows, pg_element_int8(v, row->first_wseq));
     pg_add_int4(v, lane->p->log.writers[lane->index]);
     if (pg_values_end(v)) {
         hold_unsent(lane);
@@ -397,10 +399,12 @@ static void send_hint(struct pg_lane *lane, const struct batch *batch)
     LIST_EACH (it, &batch->rows) {
         const struct row *row = CONTAINER_OF(it, struct row, link);
 
-        for (size_t i = 0; row->outcome == ROW_COMMITTED && i < row->n_events; i++) {
-            first = row->events[i].wseq < first ? row->events[i].wseq : first;
-            last = row->events[i].wseq > last ? row->events[i].wseq : last;
-        }
+        uint64_t row_last = row->first_wseq + row->n_events - 1;
+
+        if (row->outcome != ROW_COMMITTED)
+            continue;
+        first = row->first_wseq < first ? row->first_wseq : first;
+        last = row_last > last ? row_last : last;
     }
     if (last == 0 || !lane->p->log.has_company || !pg_conn_is_ready(lane->conn))
         return;

@@ -54,6 +54,14 @@ static void list(struct backend *b, struct list_query *query)
     mailbox_post(&sqlite_of(b)->to_reader, letter);
 }
 
+static void read_log(struct backend *b, struct log_query *query)
+{
+    struct letter *letter = letter_new(LETTER_LOG);
+
+    letter->log = query;
+    mailbox_post(&sqlite_of(b)->to_reader, letter);
+}
+
 static void put_agents(struct backend *b, struct agents_put *put)
 {
     struct letter *letter = letter_new(LETTER_AGENTS);
@@ -84,6 +92,7 @@ static const struct backend_ops ops = {
     .commit = commit_batch,
     .load = load,
     .list = list,
+    .log = read_log,
     .agents = put_agents,
     .errand = errand,
     .close = start_closing,
@@ -153,6 +162,9 @@ static void read_letter(struct sqlite *s, struct letter *letter)
         break;
     case LETTER_LIST:
         store_list_done(s->backend.store, letter->query);
+        break;
+    case LETTER_LOG:
+        store_log_done(s->backend.store, letter->log);
         break;
     case LETTER_ERRAND:
         store_errand_done(s->backend.store, letter->errand);

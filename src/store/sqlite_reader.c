@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The thread that looks things up: misses of the cache in batches, pages of lists, and, because it has a
+ * The thread that looks things up: misses of the cache in batches, pages of lists and of logs, and, because it has a
  * connection of its own and nobody waits for it at that moment, the checkpoints that keep the log short.
  *
  * Each batch of loads and each page is one read transaction: all of it is of one state of the database. The
@@ -35,8 +35,11 @@
     X(TASK, "SELECT t.key, t.owner, t.context, t.dialect, t.state, t.seq, t.status_at, d.seq, d.doc " \
             "FROM tasks t LEFT JOIN task_docs d ON d.key = t.key "                                    \
             "WHERE t.agent = ?1 AND t.task_id = ?2")                                                  \
-    X(TAIL, "SELECT seq, kind, payload FROM task_events WHERE key = ?1 AND seq > ?2 AND seq <= ?3 "   \
-            "ORDER BY seq")                                                                           \
+    X(TAIL, "SELECT seq, kind, payload, coalesce(dialect, ?4) FROM task_events "                      \
+            "WHERE key = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq")                                 \
+    X(LOG, "SELECT e.seq, e.kind, e.payload, coalesce(e.dialect, t.dialect) FROM tasks t "            \
+           "LEFT JOIN task_events e ON e.key = t.key AND e.seq > ?3 "                                 \
+           "WHERE t.agent = ?1 AND t.task_id = ?2 ORDER BY e.seq")                                    \
     X(DOC, "SELECT seq, doc FROM task_docs WHERE key = ?1")                                           \
     X(LIST_AGENT, "SELECT " SUMMARY " FROM tasks t WHERE agent = ?1 AND " MATCHES " AND " BEHIND      \
                   NEWEST)                                                                             \
@@ -150,6 +153,15 @@ static bool keep_str(sqlite3_stmt *stmt, int at, struct arena *arena, struct str
 
 /* --- loads ---------------------------------------------------------------------------------------- */
 
+/* False: no room for it. */
+static bool read_event(sqlite3_stmt *stmt, struct arena *arena, struct store_event *e)
+{
+    e->seq = column_u64(stmt, 0);
+    e->kind = (enum a2a_event_kind)sqlite3_column_int(stmt, 1);
+    e->dialect = (enum a2a_version)sqlite3_column_int(stmt, 3);
+    return keep_str(stmt, 2, arena, &e->payload);
+}
+
 /* The events behind the document. Returns an SQLite code; *has_room says whether they fitted. */
 static int read_tail(struct reader *r, struct load *l, struct arena *arena, bool *has_room)
 {
@@ -165,13 +177,9 @@ static int read_tail(struct reader *r, struct load *l, struct arena *arena, bool
     sqlite_bind_uuid(stmt, 1, &l->key);
     sqlite3_bind_int64(stmt, 2, (sqlite3_int64)l->doc_seq);
     sqlite3_bind_int64(stmt, 3, (sqlite3_int64)l->seq);
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW && *has_room && l->n_tail < room) {
-        struct load_event *e = &l->tail[l->n_tail++];
-
-        e->seq = column_u64(stmt, 0);
-        e->kind = (enum a2a_event_kind)sqlite3_column_int(stmt, 1);
-        *has_room = keep_str(stmt, 2, arena, &e->payload);
-    }
+    sqlite3_bind_int(stmt, 4, (int)l->dialect);
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW && *has_room && l->n_tail < room)
+        *has_room = read_event(stmt, arena, &l->tail[l->n_tail++]);
     sqlite3_reset(stmt);
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
@@ -344,6 +352,41 @@ static int read_page(struct reader *r, struct list_query *q)
     return run(r, STMT_END) ? 0 : failed(r, "ending");
 }
 
+/* --- logs ----------------------------------------------------------------------------------------- */
+
+/* One statement is one state of the database; it needs no transaction of its own. */
+static int read_log(struct reader *r, struct log_query *q)
+{
+    sqlite3_stmt *stmt = r->stmts[STMT_LOG];
+    bool has_room = true;
+    size_t bytes = 0;
+    int rc;
+
+    sqlite_bind_str(stmt, 1, q->agent);
+    sqlite_bind_str(stmt, 2, q->id);
+    sqlite3_bind_int64(stmt, 3, q->after < INT64_MAX ? (sqlite3_int64)q->after : INT64_MAX);
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct store_event *e = NULL;
+
+        q->found = true;
+        bytes += (size_t)sqlite3_column_bytes(stmt, 2);
+        if (sqlite3_column_type(stmt, 0) != SQLITE_NULL && (q->n == 0 || bytes <= q->max_bytes))
+            e = log_query_add(q);
+        if (!e) /* no event behind `after`, or the page is full */
+            break;
+        has_room = read_event(stmt, q->arena, e);
+        if (!has_room)
+            break;
+    }
+    sqlite3_reset(stmt);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        return failed(r, "reading a log");
+    note(r, NULL, NULL);
+    if (!has_room)
+        q->n--;
+    return has_room || q->n > 0 ? 0 : ERR_STORE;
+}
+
 /* --- checkpoints ---------------------------------------------------------------------------------- */
 
 static void checkpoint(struct reader *r)
@@ -366,6 +409,10 @@ static void serve(struct reader *r, struct letter *letter)
         break;
     case LETTER_LIST:
         letter->query->err = is_open ? read_page(r, letter->query) : ERR_STORE;
+        sqlite_tell(r->s, letter);
+        break;
+    case LETTER_LOG:
+        letter->log->err = is_open ? read_log(r, letter->log) : ERR_STORE;
         sqlite_tell(r->s, letter);
         break;
     default:

@@ -52,8 +52,8 @@
               "AND state NOT IN (3, 4, 5, 7)")                                                        \
     X(DOC, "INSERT INTO task_docs (key, seq, doc) VALUES (?1, ?2, ?3) "                               \
            "ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, doc = excluded.doc")                  \
-    X(EVENT, "INSERT INTO task_events (key, seq, kind, writer, wseq, at, payload) "                   \
-             "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                                   \
+    X(EVENT, "INSERT INTO task_events (key, seq, kind, writer, wseq, at, payload, dialect) "          \
+             "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                               \
     X(TWIN, "SELECT 1 FROM task_events WHERE key = ?1 AND seq = ?2 AND writer = ?3 AND wseq = ?4")    \
     X(AGENTS_DELETE, "DELETE FROM agents WHERE source = ?1")                                          \
     X(AGENTS_INSERT, "INSERT INTO agents (id, url, version, source, changed_at) "                     \
@@ -291,18 +291,19 @@ static int write_doc(struct writer *w, const struct task *t)
     return step(w, STMT_DOC);
 }
 
-static int write_event(struct writer *w, const struct task *t, const struct row_event *e,
-                       int64_t at_us)
+static int write_event(struct writer *w, const struct row *row, size_t i, int64_t at_us)
 {
+    const struct store_event *e = &row->events[i];
     sqlite3_stmt *stmt = rewound(w, STMT_EVENT);
 
-    sqlite_bind_uuid(stmt, 1, &t->key);
+    sqlite_bind_uuid(stmt, 1, &row->after->key);
     sqlite_bind_u64(stmt, 2, e->seq);
     sqlite3_bind_int(stmt, 3, (int)e->kind);
     sqlite3_bind_int64(stmt, 4, w->id);
-    sqlite_bind_u64(stmt, 5, e->wseq);
+    sqlite_bind_u64(stmt, 5, row->first_wseq + i);
     sqlite3_bind_int64(stmt, 6, at_us);
     sqlite_bind_str(stmt, 7, e->payload);
+    sqlite3_bind_int(stmt, 8, (int)e->dialect);
     return step(w, STMT_EVENT);
 }
 
@@ -315,7 +316,7 @@ static int find_twin(struct writer *w, struct row *row)
     sqlite_bind_uuid(stmt, 1, &row->after->key);
     sqlite_bind_u64(stmt, 2, row->events[0].seq);
     sqlite3_bind_int64(stmt, 3, w->id);
-    sqlite_bind_u64(stmt, 4, row->events[0].wseq);
+    sqlite_bind_u64(stmt, 4, row->first_wseq);
     rc = sqlite3_step(stmt);
     sqlite3_reset(stmt);
     if (rc == SQLITE_ROW)
@@ -334,7 +335,7 @@ static int write_row(struct writer *w, struct row *row, int64_t at_us, bool is_r
     if (rc == SQLITE_OK && row->doc_is_due)
         rc = write_doc(w, row->after);
     for (size_t i = 0; i < row->n_events && rc == SQLITE_OK; i++)
-        rc = write_event(w, row->after, &row->events[i], at_us);
+        rc = write_event(w, row, i, at_us);
     if (rc == SQLITE_OK)
         row->outcome = ROW_COMMITTED;
     return rc;

@@ -52,6 +52,7 @@ int store_open(struct loop *loop, const struct store_config *config, store_state
     id_uuid_text(&s->boot, s->boot_text);
     cache_init(&s->cache, config->cache_bytes, NULL, NULL);
     list_init(&s->answers);
+    list_init(&s->listeners);
     s->tell = (struct deferred){.fn = on_tell, .arg = s};
     s->close_step = (struct deferred){.fn = on_close_step, .arg = s};
     timer_init(&s->close_limit, on_close_limit, s);
@@ -156,6 +157,72 @@ static void on_tell(void *arg)
     store_close_step(s);
 }
 
+/* --- listeners ------------------------------------------------------------------------------------ */
+
+void store_listen(struct store *s, struct store_listener *l)
+{
+    list_init(&l->link);
+    list_append(&s->listeners, &l->link);
+}
+
+void store_unlisten(struct store *s, struct store_listener *l)
+{
+    if (!l->link.next || !list_is_linked(&l->link))
+        return; /* never came, or the store is gone, and `s` with it */
+    if (s->hears_next == &l->link)
+        s->hears_next = l->link.next;
+    list_remove(&l->link);
+}
+
+/* The next listener to be told, NULL at the end. It may go, and any other: s->hears_next moves with them. Telling does
+ * not happen inside telling, because nothing that a listener may call tells at once. */
+static struct store_listener *next_listener(struct store *s)
+{
+    struct list *it = s->hears_next;
+
+    if (it == &s->listeners) {
+        s->hears_next = NULL;
+        return NULL;
+    }
+    s->hears_next = it->next;
+    return CONTAINER_OF(it, struct store_listener, link);
+}
+
+static void begin_telling(struct store *s)
+{
+    BUG_ON(s->hears_next);
+    s->hears_next = s->listeners.next;
+}
+
+void store_tell_commit(struct store *s, struct task *task, const struct news *news)
+{
+    struct store_listener *l;
+
+    begin_telling(s);
+    while ((l = next_listener(s)))
+        if (l->on_commit)
+            l->on_commit(l->arg, task, news->events, news->n_events);
+}
+
+static void tell_changed(struct store *s, struct str agent, struct str id, uint64_t seq)
+{
+    struct store_listener *l;
+
+    begin_telling(s);
+    while ((l = next_listener(s)))
+        if (l->on_changed)
+            l->on_changed(l->arg, agent, id, seq);
+}
+
+/* They may come to unlisten when there is no store any more. */
+static void let_go(struct store *s)
+{
+    struct list *first;
+
+    while ((first = list_first(&s->listeners)))
+        list_remove(first);
+}
+
 /* --- reads ---------------------------------------------------------------------------------------- */
 
 bool store_may_believe(const struct store *s, const struct task *t)
@@ -250,6 +317,7 @@ void store_task_changed(struct store *s, struct str agent, struct str id, uint64
         return;
     cache_drop(&s->cache, task_key_str(&key), seq);
     miss_dirty(s, task_key_str(&key));
+    tell_changed(s, agent, id, seq);
 }
 
 /* --- figures -------------------------------------------------------------------------------------- */
@@ -320,6 +388,7 @@ static void finish(struct store *s)
     append_release(s);
     miss_release(s);
     errand_release(s);
+    let_go(s);
     s->magic = 0;
     loop_bury(s->loop, &s->grave, free_buried);
     s->on_closed(s->on_closed_arg);

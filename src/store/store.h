@@ -23,6 +23,7 @@
 
 #include "a2a/a2a.h"
 #include "lib/id.h"
+#include "lib/list.h"
 #include "lib/loop.h"
 #include "lib/str.h"
 
@@ -86,6 +87,8 @@ struct task {
     uint64_t seq;         /* version */
     uint64_t doc_seq;     /* version of the document stored in task_docs; <= seq */
     uint64_t tail_bytes;  /* bytes of events behind doc_seq */
+    uint64_t tail_passes; /* over the document, to fold them onto it */
+    uint64_t tail_run;    /* what the last of them continues (store/chunks.c); 0: nothing */
     int64_t status_at_us; /* sort key of lists */
     uint64_t heard_ms;    /* loop time of the agent's last word; 0: before this process */
     struct str agent, id, context, doc; /* inside this object; context absent if none */
@@ -105,6 +108,10 @@ typedef void (*store_task_fn)(void *arg, int err, struct task *task);
 MUST_CHECK int store_task_get(struct store *s, struct str agent, struct str id,
                               store_task_fn fn, void *arg);
 
+/* Events in order. A snapshot (TASK) of a task that exists becomes the events a2a_difference() finds. If a STATUS_UPDATE
+ * of the same state stands behind it, one status update comes of both: that one if its status is the snapshot's, else
+ * one that tells the snapshot's. (So the agent's last word and what GetTask says of it are committed together.) Of another
+ * state it counts as what came later, unless the snapshot ends the task: then it was heard before that and is dropped. */
 struct append {
     struct str agent, task_id;
     enum a2a_version dialect;
@@ -130,10 +137,41 @@ typedef void (*store_append_fn)(void *arg, int err, struct task *task, const cha
 MUST_CHECK int store_append(struct store *s, const struct append *a, store_append_fn fn,
                             void *arg);
 
-/* Called after every commit of this node, with the task as committed and cached, before the callbacks of the appends
- * that made it; once for appends that were committed together. May append, ask, even close. fn NULL: no more. */
-typedef void (*store_commit_fn)(void *arg, struct task *task);
-void store_on_commit(struct store *s, store_commit_fn fn, void *arg);
+/* One event of the log. */
+struct store_event {
+    uint64_t seq;
+    enum a2a_event_kind kind;
+    enum a2a_version dialect; /* of payload */
+    struct str payload;
+};
+
+/* Who wants to hear of changes. */
+struct store_listener {
+    struct list link; /* the store's */
+    /* After every commit of this node, with the task as committed and cached and all events of that commit, the last of
+     * which has the task's seq; before the callbacks of the appends that made it; once for appends that were committed
+     * together. May append, ask, even close. Borrowed during the call. May be NULL. */
+    void (*on_commit)(void *arg, struct task *task, const struct store_event *events,
+                      size_t n_events);
+    /* Another node has written the task, up to `seq`. Comes within two seconds, also when it was told before. NULL: not
+     * wanted. */
+    void (*on_changed)(void *arg, struct str agent, struct str id, uint64_t seq);
+    void *arg;
+};
+
+/* The listener lies in its owner's memory. Told in the order in which they came; who comes or goes while others are
+ * told does no harm. A store that has closed has let go of its listeners: unlistening is then still allowed. */
+void store_listen(struct store *s, struct store_listener *l);
+void store_unlisten(struct store *s, struct store_listener *l);
+
+/* Reads the log of a task: the events behind `after`, in order, as many as fit into `max_bytes` of payload (and into
+ * LIMIT_FEED_EVENTS), at least one if there is one. Whoever wants all asks again behind the last until there are none.
+ * err: 0 (n == 0: there are none); ERR_ABSENT: no such task; ERR_STORE. Borrowed during the call. At once: ERR_CANCELED,
+ * closing. */
+typedef void (*store_events_fn)(void *arg, int err, const struct store_event *events, size_t n);
+MUST_CHECK int store_events_read(struct store *s, struct str agent, struct str id,
+                                 uint64_t after, size_t max_bytes, store_events_fn fn,
+                                 void *arg);
 
 /* Whether a new send should be refused because appends pile up. */
 bool store_is_full(const struct store *s);
@@ -225,6 +263,7 @@ struct store_figures {
     uint64_t batches;   /* acknowledged transactions */
     uint64_t appends;   /* acknowledged appends */
     uint64_t events;    /* rows in task_events written */
+    uint64_t bytes;     /* of payloads and documents written */
     uint64_t conflicts; /* rows refolded */
     uint64_t queued;    /* appends waiting now */
     size_t queued_bytes;

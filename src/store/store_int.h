@@ -6,18 +6,21 @@
  *     core --commit(batch)--> backend --store_batch_done()--> core       one batch per lane in flight
  *     core --load(loads)----> backend --store_load_done()---> core       one load batch in flight
  *     core --list(query)----> backend --store_list_done()---> core
+ *     core --log(query)-----> backend --store_log_done()----> core       a page of one task's log
  *     core --errand(errand)-> backend --store_errand_done()-> core       small writes beside the spine
  *                             backend --store_backend_state()--> core    up, down, refused
  *                             backend --store_specs()----------> core    the agents of the API, whole
  *
  * A backend owns an object from the call until it hands it back; every done comes on the loop thread, exactly
  * once, never from inside the call that started it. A backend that lost its database keeps commits (and resends
- * them under the same (writer, wseq) when it is back) but hands loads, lists and errands back with ERR_STORE.
+ * them under the same (writer, wseq) when it is back) but hands loads, lists, pages of the log and errands back with
+ * ERR_STORE.
  */
 #ifndef STORE_STORE_INT_H
 #define STORE_STORE_INT_H
 
 #include "lib/buf.h"
+#include "lib/limits.h"
 #include "lib/list.h"
 #include "lib/map.h"
 #include "store/store.h"
@@ -31,12 +34,6 @@ enum row_outcome {
     ROW_PARKED,    /* locked by another session: try again later */
 };
 
-struct row_event {
-    uint64_t seq, wseq;
-    enum a2a_event_kind kind;
-    struct str payload; /* owned by the row's appends until the batch is done */
-};
-
 struct row {
     struct list link;         /* in batch.rows, sorted by key */
     bool is_new;              /* INSERT; else guarded UPDATE */
@@ -45,9 +42,12 @@ struct row {
     struct uuid owner_before; /* guard; zero when new */
     /* counted; what the task is when this row has committed. after->owner is us. */
     struct task *after;
-    struct row_event *events; /* owned */
+    /* owned; payloads are the row's appends' or the fold's, who keep them until the commit was told */
+    struct store_event *events;
     size_t n_events;
-    size_t bytes;
+    uint64_t first_wseq;      /* of events[0]; the others follow without holes */
+    size_t bytes;             /* what it takes in a batch */
+    size_t n_bytes;           /* of payloads, and of the document if it is due */
     enum row_outcome outcome; /* set by the backend */
     char why[160];            /* for ROW_REFUSED */
     struct list appends;      /* the core's */
@@ -63,12 +63,6 @@ struct batch {
 
 /* --- loads: tasks the cache does not have ------------------------------------------------------------ */
 
-struct load_event {
-    uint64_t seq;
-    enum a2a_event_kind kind;
-    struct str payload;
-};
-
 struct load {
     struct list link;
     struct str agent, id; /* owned by the core */
@@ -80,7 +74,7 @@ struct load {
     enum a2a_state state;
     uint64_t seq, doc_seq;
     int64_t status_at_us;
-    struct load_event *tail; /* events behind doc_seq, in order */
+    struct store_event *tail; /* events behind doc_seq, in order */
     size_t n_tail;
     /* 0; ERR_AGAIN: no room left in the arena, the core asks again; ERR_LIMIT: not even for it alone */
     int err;
@@ -115,6 +109,20 @@ struct list_query {
     size_t n;
     bool has_more;
     uint64_t total;
+    struct arena *arena; /* made and released by the core */
+};
+
+/* A page of a task's log. The task is found by its name in the same statement. */
+struct log_query {
+    struct list link;
+    struct str agent, id; /* owned by the core */
+    uint64_t after;
+    size_t max_bytes; /* of payloads; the first event always comes */
+    /* answer; payloads in arena, or otherwise valid until store_log_done() returns */
+    int err;                    /* 0 or ERR_STORE */
+    bool found;                 /* there is such a task */
+    struct store_event *events; /* owned by the core; log_query_add() makes room */
+    size_t n, room;
     struct arena *arena; /* made and released by the core */
 };
 
@@ -165,6 +173,7 @@ struct backend_ops {
     void (*commit)(struct backend *b, struct batch *batch);
     void (*load)(struct backend *b, struct load_batch *loads);
     void (*list)(struct backend *b, struct list_query *query);
+    void (*log)(struct backend *b, struct log_query *query);
     /* takes it; frees with agents_put_free() */
     void (*agents)(struct backend *b, struct agents_put *put);
     /* asked only while the store is up */
@@ -197,12 +206,15 @@ void store_batch_done(struct store *s, struct batch *batch);
 void store_batch_abandoned(struct store *s, struct batch *batch); /* closing: outcome unknown */
 void store_load_done(struct store *s, struct load_batch *loads);
 void store_list_done(struct store *s, struct list_query *query);
+void store_log_done(struct store *s, struct log_query *query);
+/* On any thread: the place of the next event, to be filled. NULL: the page is full. */
+struct store_event *log_query_add(struct log_query *query);
 void store_errand_done(struct store *s, struct errand *errand);
 /* TAKE, on any thread: adds a task to those taken; the strings are copied. False: passed over, and said so. */
 bool errand_add(struct errand *e, struct str agent, struct str id, enum a2a_state state);
 void store_specs(struct store *s, struct specs *specs); /* takes it */
 void store_backend_closed(struct store *s);
-/* Another node wrote these tasks (its log was read): cached copies older than seq go. */
+/* Another node wrote this task (its log was read): a cached copy older than seq goes, listeners are told. */
 void store_task_changed(struct store *s, struct str agent, struct str id, uint64_t seq);
 /* Whether the cache may be believed: false while the log of the other nodes cannot be read (PostgreSQL). */
 void store_trust(struct store *s, bool trusted);

@@ -40,6 +40,7 @@ static const char *env_lookup(const char *name)
 struct agent_defaults agents_defaults(const struct gateway *g)
 {
     return (struct agent_defaults){.max_in_flight = (unsigned)g->config->agent_max_in_flight,
+                                   .max_streams = (unsigned)g->config->agent_max_streams,
                                    .timeout_ms =
                                        g->config->agent_call_timeout < g->config->http_timeout
                                            ? g->config->agent_call_timeout
@@ -181,13 +182,12 @@ static void watch_folder(struct agents_watch *w)
 static int take_remote(struct gateway *g)
 {
     struct agent_defaults d = agents_defaults(g);
-    struct agent_spec spec = {.id = STR("default"),
-                              .url = str_of(g->config->a2a_remote_url),
-                              .bearer = str_of(g->config->a2a_remote_bearer),
-                              .max_in_flight = d.max_in_flight,
-                              .timeout_ms = d.timeout_ms};
+    struct agent_spec spec = agent_spec_default(&d);
     const char *why;
 
+    spec.id = STR("default");
+    spec.url = str_of(g->config->a2a_remote_url);
+    spec.bearer = str_of(g->config->a2a_remote_bearer);
     if (spec.url.n == 0)
         return 0;
     if (spec.bearer.n == 0)

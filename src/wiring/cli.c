@@ -15,6 +15,7 @@
 #include "store/store.h"
 #include "wiring/cli_http.h"
 #include "wiring/cli_show.h"
+#include "wiring/cli_stream.h"
 #include "wiring/gateway.h"
 
 bool cli_take_flag(int *argc, char **argv, const char *flag)
@@ -61,14 +62,17 @@ int cli_misused(const char *usage)
 /* --- superx send --- */
 
 const char cli_send_usage[] =
-    "usage: superx send AGENT \"text\" [TASK-ID] [--no-wait] [--json]\n"
+    "usage: superx send AGENT \"text\" [TASK-ID] [--stream | --no-wait] [--json]\n"
     "  Sends a message to an agent through the gateway and shows what came of it.\n"
     "  TASK-ID    continue this task (an agent that asked is answered)\n"
-    "  --no-wait  do not wait for the end of the task; superx tasks get follows it\n"
+    "  --stream   show what happens as it happens; goes on by itself after a broken connection\n"
+    "  --no-wait  do not wait for the end of the task; superx tasks watch shows it\n"
+    "  --json     what the gateway answers, as it is; with --stream one line per event\n"
     "Exit code: 0 done, 1 the task or the call failed, 69 no gateway.\n";
 
 /* In 1.0, whatever the agent speaks: the gateway translates. */
-static void write_send(struct buf *out, const char *text, const char *task, bool no_wait)
+static void write_send(struct buf *out, enum a2a_method method, const char *text,
+                       const char *task, bool no_wait)
 {
     struct uuid uuid = id_uuid4();
     char id[UUID_TEXT + 1];
@@ -77,7 +81,7 @@ static void write_send(struct buf *out, const char *text, const char *task, bool
     buf_printf(out,
                "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":{\"message\":{"
                "\"messageId\":\"%s\",\"role\":\"ROLE_USER\",\"parts\":[{\"text\":",
-               a2a_method_name(A2A_SEND, A2A_1_0), id);
+               a2a_method_name(method, A2A_1_0), id);
     json_write_string(out, str_of(text));
     BUF_LIT(out, "}]");
     if (task) {
@@ -104,18 +108,27 @@ int cli_send(const struct config *config, int argc, char **argv)
 {
     bool json = cli_take_flag(&argc, argv, "--json");
     bool no_wait = cli_take_flag(&argc, argv, "--no-wait");
+    bool stream = cli_take_flag(&argc, argv, "--stream");
     int exit_code = EXIT_UNAVAILABLE, status;
     struct buf path, body, answer;
+    int64_t code;
 
-    if (argc < 3 || argc > 4)
+    if (argc < 3 || argc > 4 || (no_wait && stream) || (argc == 4 && argv[3][0] == '-'))
         return cli_misused(cli_send_usage);
     buf_init(&path, LIMIT_REQUEST_BODY);
     buf_init(&body, LIMIT_REQUEST_BODY);
     buf_init(&answer, 4 * LIMIT_TASK_BYTES);
     BUF_LIT(&path, "/agents/");
     url_encode(&path, str_of(argv[1]));
-    write_send(&body, argv[2], argc == 4 ? argv[3] : NULL, no_wait);
-    if (!cli_post(config, buf_str(&path), buf_str(&body), &answer, &status))
+    write_send(&body, stream ? A2A_STREAM : A2A_SEND, argv[2], argc == 4 ? argv[3] : NULL,
+               no_wait);
+    if (stream)
+        exit_code = cli_stream_run(
+            config,
+            &(struct cli_stream){
+                .path = buf_str(&path), .body = buf_str(&body), .json = json, .is_send = true},
+            &code);
+    else if (!cli_post(config, buf_str(&path), buf_str(&body), &answer, &status))
         exit_code = cli_show_answer(buf_str(&answer), json, print_send_result);
     buf_release(&path);
     buf_release(&body);

@@ -10,6 +10,7 @@
 #include "wiring/cli.h"
 #include "wiring/cli_http.h"
 #include "wiring/cli_show.h"
+#include "wiring/cli_stream.h"
 #include "wiring/gateway.h"
 
 const char cli_tasks_usage[] =
@@ -19,6 +20,9 @@ const char cli_tasks_usage[] =
     "  TIME: 2026-01-31T12:00:00Z; N: 1 to 100 (50).\n"
     "       superx tasks get TASK-ID [--agent AGENT] [--json]\n"
     "       superx tasks cancel TASK-ID [--agent AGENT] [--json]\n"
+    "       superx tasks watch TASK-ID [--agent AGENT] [--json]\n"
+    "  Shows the task and what happens to it as it happens, to its end; goes on by itself after a\n"
+    "  broken connection or a restart of the gateway.\n"
     "Exit code: 0 done, 1 the task or the call failed, 69 no gateway.\n";
 
 static void write_text(struct buf *out, const char *key, const char *value)
@@ -114,6 +118,35 @@ static int one_task(const struct config *config, const char *method, int argc, c
     return exit_code;
 }
 
+/* The events of A2A 1.0 rather than the whole task each time, which the gateway's own method tells. */
+static int watch(const struct config *config, int argc, char **argv)
+{
+    bool json = cli_take_flag(&argc, argv, "--json"), bad = false;
+    const char *agent = cli_take_value(&argc, argv, "--agent", &bad);
+    struct cli_stream what = {.path = STR("/rpc"), .json = json};
+    struct buf body, params;
+    int64_t code;
+    int exit_code;
+
+    if (bad || argc < 3 || argc > 4 || (agent && argc == 4))
+        return cli_misused(cli_tasks_usage);
+    buf_init(&body, LIMIT_REQUEST_BODY);
+    buf_init(&params, LIMIT_REQUEST_BODY);
+    buf_add_char(&params, '{');
+    write_text(&params, "taskId", argv[argc - 1]);
+    write_text(&params, "agentId", argc == 4 ? argv[2] : agent);
+    buf_printf(&body, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%.*s}}",
+               a2a_method_name(A2A_SUBSCRIBE, A2A_1_0), STR_ARG(buf_str(&params)));
+    what.body = buf_str(&body);
+    exit_code = cli_stream_run(config, &what, &code);
+    if (code ==
+        a2a_error_row(A2A_ERROR_UNSUPPORTED)->code) /* over: there is nothing to wait for */
+        exit_code = ask(config, json, "tasks.get", &params, cli_show_task);
+    buf_release(&params);
+    buf_release(&body);
+    return exit_code;
+}
+
 int cli_tasks(const struct config *config, int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -124,5 +157,7 @@ int cli_tasks(const struct config *config, int argc, char **argv)
         return one_task(config, "tasks.get", argc, argv);
     if (strcmp(what, "cancel") == 0)
         return one_task(config, "tasks.cancel", argc, argv);
+    if (strcmp(what, "watch") == 0)
+        return watch(config, argc, argv);
     return cli_misused(cli_tasks_usage);
 }

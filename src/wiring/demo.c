@@ -86,11 +86,10 @@ static void register_agents(struct gateway *g, uint16_t port)
 {
     char old_url[64], new_url[64];
     struct agent_defaults d = agents_defaults(g);
-    struct agent_spec old = {
-        .id = STR("demo-0.3"), .max_in_flight = d.max_in_flight, .timeout_ms = d.timeout_ms};
-    struct agent_spec new = old;
+    struct agent_spec old = agent_spec_default(&d), new = old;
     struct dispatch_change change;
 
+    old.id = STR("demo-0.3");
     snprintf(old_url, sizeof old_url, "http://127.0.0.1:%u/0.3/", (unsigned)port);
     snprintf(new_url, sizeof new_url, "http://127.0.0.1:%u/1.0/", (unsigned)port);
     old.url = str_of(old_url);

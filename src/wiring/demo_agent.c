@@ -9,7 +9,7 @@
  *
  *     hello                 anything else: completed, echoed as an artifact
  *     sleep SECONDS text    works that long, then completes (a blocking send waits for it); `delay` is the same
- *     count to N            one number every 200 ms
+ *     count to N            one number every 200 ms, each an artifact
  *     ask question          input-required; the next message to the task completes it
  *     fail reason           failed          reject reason    rejected
  *     artifacts N           completed with N artifacts
@@ -18,49 +18,29 @@
  *     garbage [html|empty|500]   not an answer at all
  *     hang                  never answers
  *
- * It remembers nothing: the task id carries the message and the time it came, and a task's state is computed from
+ * Streams tell each change as it comes. It remembers nothing: the task id carries the message and the time it came, and a task's state is computed from
  * its id and the clock. Restarted, it goes on where it was. (The exceptions are the answer to an `ask` and that a task
  * was canceled: these live as long as the process.)
  */
 #include <signal.h>
 #include <stdio.h>
 
-#include "a2a/a2a.h"
-#include "accept/accept.h"
 #include "lib/clock.h"
 #include "lib/id.h"
-#include "lib/limits.h"
-#include "lib/list.h"
 #include "lib/mem.h"
+#include "wiring/demo_agent.h"
 #include "wiring/gateway.h"
 
-#define TEXT_MAX 120 /* bytes of the message kept in the id */
-#define CONTEXT_MAX 100
+#define TEXT_MAX DEMO_TEXT_MAX
+#define CONTEXT_MAX DEMO_CONTEXT_MAX
+#define NOTES DEMO_NOTES
 #define TICK_MS 200
 #define WAIT_MAX_MS 3600000
-#define NOTES 64
 
 struct script {
     struct str verb; /* first word */
     struct str rest; /* behind it */
     int64_t number;  /* first number in rest; 0 if none */
-};
-
-struct demo_task {
-    char id[LIMIT_TASK_ID + 1], context[CONTEXT_MAX + 1], text[TEXT_MAX + 1];
-    int64_t started_ms;
-};
-
-struct demo_agent {
-    struct loop *loop;
-    struct buf out;
-    struct list waiting; /* blocking sends */
-    /* what cannot be computed from a task's id; the oldest goes first */
-    struct note {
-        char id[LIMIT_TASK_ID + 1], text[TEXT_MAX + 1]; /* what was said to a task that asked */
-        int64_t canceled_at_ms;                         /* 0: not canceled */
-    } notes[NOTES];
-    unsigned n_notes;
 };
 
 /* A blocking send that waits for its task to end. */
@@ -157,7 +137,7 @@ static int read_id(struct str id, struct demo_task *t)
 
 /* --- what a task is now --- */
 
-static const struct note *find_note(const struct demo_agent *a, const char *id)
+static const struct demo_note *find_note(const struct demo_agent *a, const char *id)
 {
     for (unsigned i = 0; i < NOTES && i < a->n_notes; i++)
         if (strcmp(a->notes[i].id, id) == 0)
@@ -165,14 +145,15 @@ static const struct note *find_note(const struct demo_agent *a, const char *id)
     return NULL;
 }
 
-static void take_note(struct demo_agent *a, const char *id, const char *text,
-                      int64_t canceled_at_ms)
+/* `text` NULL: the task was canceled. */
+static void take_note(struct demo_agent *a, const char *id, const char *text)
 {
-    struct note *note = &a->notes[a->n_notes++ % NOTES];
+    struct demo_note *note = &a->notes[a->n_notes++ % NOTES];
 
     snprintf(note->id, sizeof note->id, "%s", id);
-    snprintf(note->text, sizeof note->text, "%s", text);
-    note->canceled_at_ms = canceled_at_ms;
+    snprintf(note->text, sizeof note->text, "%s", text ? text : "");
+    note->is_canceled = !text;
+    note->at_ms = clock_wall_ms();
 }
 
 /* When the task ends, in milliseconds after its start; 0: at once. */
@@ -185,13 +166,12 @@ static int64_t duration_ms(const struct script *s)
     return 0;
 }
 
-static enum a2a_state state_now(const struct demo_agent *a, const struct demo_task *t,
-                                int64_t now_ms)
+enum a2a_state demo_state(const struct demo_agent *a, const struct demo_task *t, int64_t now_ms)
 {
     struct script s = parse_script(str_of(t->text));
-    const struct note *note = find_note(a, t->id);
+    const struct demo_note *note = find_note(a, t->id);
 
-    if (note && note->canceled_at_ms)
+    if (note && note->is_canceled)
         return A2A_STATE_CANCELED;
     if (str_is(s.verb, STR("ask")))
         return note ? A2A_STATE_COMPLETED : A2A_STATE_INPUT_REQUIRED;
@@ -213,8 +193,8 @@ static void write_text_part(struct buf *out, enum a2a_version v, struct str text
     BUF_LIT(out, "}]");
 }
 
-static void write_message(struct buf *out, enum a2a_version v, const struct demo_task *t,
-                          const char *id, struct str text)
+void demo_write_message(struct buf *out, enum a2a_version v, const struct demo_task *t,
+                        const char *id, struct str text)
 {
     BUF_LIT(out, "{");
     if (v == A2A_0_3)
@@ -233,73 +213,94 @@ static void write_message(struct buf *out, enum a2a_version v, const struct demo
     buf_add_char(out, '}');
 }
 
-static void write_artifact(struct buf *out, enum a2a_version v, int64_t number, struct str text)
-{
-    buf_printf(out,
-               "{\"artifactId\":\"%lld\",\"name\":\"result\",\"parts\":", (long long)number);
-    write_text_part(out, v, text);
-    buf_add_char(out, '}');
-}
-
-static void write_artifacts(struct buf *out, enum a2a_version v, const struct demo_agent *a,
-                            const struct demo_task *t, int64_t now_ms)
+int64_t demo_artifacts(const struct demo_agent *a, const struct demo_task *t, int64_t now_ms)
 {
     struct script s = parse_script(str_of(t->text));
-    const struct note *note = find_note(a, t->id);
-    int64_t n = 1, ticks = (now_ms - t->started_ms) / TICK_MS;
+    int64_t ticks = (now_ms - t->started_ms) / TICK_MS;
+
+    if (str_is(s.verb, STR("count"))) {
+        const struct demo_note *note = find_note(a, t->id);
+
+        if (note && note->is_canceled) /* it stopped there */
+            ticks = (note->at_ms - t->started_ms) / TICK_MS;
+        return ticks < s.number ? ticks : s.number;
+    }
+    if (demo_state(a, t, now_ms) != A2A_STATE_COMPLETED)
+        return 0;
+    return str_is(s.verb, STR("artifacts")) ? s.number : 1;
+}
+
+int64_t demo_next_ms(const struct demo_task *t, int64_t now_ms)
+{
+    struct script s = parse_script(str_of(t->text));
+    int64_t end_ms = t->started_ms + duration_ms(&s), next_ms = end_ms;
+
+    if (str_is(s.verb, STR("count")))
+        next_ms = t->started_ms + ((now_ms - t->started_ms) / TICK_MS + 1) * TICK_MS;
+    if (next_ms > end_ms)
+        next_ms = end_ms;
+    return next_ms > now_ms ? next_ms : now_ms + 1;
+}
+
+void demo_write_artifact(struct buf *out, enum a2a_version v, const struct demo_agent *a,
+                         const struct demo_task *t, int64_t number)
+{
+    struct script s = parse_script(str_of(t->text));
+    const struct demo_note *note = find_note(a, t->id);
     struct buf text;
 
     buf_init(&text, KB(4));
-    if (str_is(s.verb, STR("count")))
-        n = ticks < s.number ? ticks : s.number;
-    else if (str_is(s.verb, STR("artifacts")))
-        n = s.number;
-    for (int64_t i = 1; i <= n; i++) {
-        buf_clear(&text);
-        if (n != 1 || str_is(s.verb, STR("count")))
-            buf_printf(&text, "%lld", (long long)i);
-        else
-            buf_printf(&text, "echo: %s", note ? note->text : t->text);
-        if (i > 1)
-            buf_add_char(out, ',');
-        write_artifact(out, v, i, buf_str(&text));
-    }
+    if (str_is(s.verb, STR("count")) || (str_is(s.verb, STR("artifacts")) && s.number != 1))
+        buf_printf(&text, "%lld", (long long)number);
+    else
+        buf_printf(&text, "echo: %s", note ? note->text : t->text);
+    buf_printf(out,
+               "{\"artifactId\":\"%lld\",\"name\":\"result\",\"parts\":", (long long)number);
+    write_text_part(out, v, buf_str(&text));
+    buf_add_char(out, '}');
     buf_release(&text);
 }
 
-static void write_task(struct buf *out, enum a2a_version v, const struct demo_agent *a,
-                       const struct demo_task *t)
+void demo_write_status(struct buf *out, enum a2a_version v, const struct demo_agent *a,
+                       const struct demo_task *t, int64_t now_ms)
 {
-    int64_t now_ms = clock_wall_ms();
     struct script s = parse_script(str_of(t->text));
-    enum a2a_state state = state_now(a, t, now_ms);
+    enum a2a_state state = demo_state(a, t, now_ms);
     int64_t at_ms = t->started_ms + (state == A2A_STATE_WORKING ? 0 : duration_ms(&s));
-    const struct note *note = find_note(a, t->id);
+    const struct demo_note *note = find_note(a, t->id);
     char when[CLOCK_TEXT + 1];
 
-    if (note && note->canceled_at_ms)
-        at_ms = note->canceled_at_ms;
+    if (note)
+        at_ms = note->at_ms;
     clock_format(at_ms * 1000, when);
+    BUF_LIT(out, "{\"state\":");
+    json_write_string(out, str_of(a2a_state_name(state, v)));
+    if (state != A2A_STATE_COMPLETED && state != A2A_STATE_WORKING &&
+        state != A2A_STATE_CANCELED) {
+        BUF_LIT(out, ",\"message\":");
+        demo_write_message(out, v, t, "status", s.rest.p ? s.rest : STR("no reason given"));
+    }
+    buf_printf(out, ",\"timestamp\":\"%s\"}", when);
+}
+
+void demo_write_task(struct buf *out, enum a2a_version v, const struct demo_agent *a,
+                     const struct demo_task *t, int64_t now_ms)
+{
+    int64_t n = demo_artifacts(a, t, now_ms);
+
     BUF_LIT(out, "{\"id\":");
     json_write_string(out, str_of(t->id));
     BUF_LIT(out, ",\"contextId\":");
     json_write_string(out, str_of(t->context));
     if (v == A2A_0_3)
         BUF_LIT(out, ",\"kind\":\"task\"");
-    BUF_LIT(out, ",\"status\":{\"state\":");
-    json_write_string(out, str_of(a2a_state_name(state, v)));
-    if (state != A2A_STATE_COMPLETED && state != A2A_STATE_WORKING &&
-        state != A2A_STATE_CANCELED) {
-        BUF_LIT(out, ",\"message\":");
-        write_message(out, v, t, "status", s.rest.p ? s.rest : STR("no reason given"));
+    BUF_LIT(out, ",\"status\":");
+    demo_write_status(out, v, a, t, now_ms);
+    for (int64_t i = 1; i <= n; i++) {
+        buf_add_str(out, i == 1 ? STR(",\"artifacts\":[") : STR(","));
+        demo_write_artifact(out, v, a, t, i);
     }
-    buf_printf(out, ",\"timestamp\":\"%s\"}", when);
-    if (state == A2A_STATE_COMPLETED || str_is(s.verb, STR("count"))) {
-        BUF_LIT(out, ",\"artifacts\":[");
-        write_artifacts(out, v, a, t, now_ms);
-        buf_add_char(out, ']');
-    }
-    buf_add_char(out, '}');
+    buf_add_str(out, n > 0 ? STR("]}") : STR("}"));
 }
 
 /* --- answering --- */
@@ -331,9 +332,9 @@ static void answer_object(struct demo_agent *a, struct exchange *x, const struct
 
     buf_init(&object, MB(4));
     if (kind == A2A_REPLY_TASK)
-        write_task(&object, r->version, a, t);
+        demo_write_task(&object, r->version, a, t, clock_wall_ms());
     else
-        write_message(&object, r->version, t, "reply", text);
+        demo_write_message(&object, r->version, t, "reply", text);
     result.object = buf_str(&object);
     if (a2a_result_write(&a->out, r, &result, &why))
         exchange_answer_text(x, 500, why);
@@ -439,7 +440,7 @@ static int begin_task(struct demo_agent *a, const struct a2a_request *r, struct 
         if (err)
             return ERR_ABSENT;
         first_text(r->message, said);
-        take_note(a, t->id, said, 0);
+        take_note(a, t->id, said);
         return 0;
     }
     t->started_ms = clock_wall_ms();
@@ -471,6 +472,10 @@ static void on_send(struct demo_agent *a, struct exchange *x, const struct a2a_r
                      "contextId is too long for the demo agent");
     else if (misbehave(a, x, r, &s))
         return;
+    else if (str_is(s.verb, STR("message")) && r->method == A2A_STREAM)
+        demo_stream_message(a, x, r, &t, s.rest.p ? s.rest : STR(""));
+    else if (r->method == A2A_STREAM)
+        demo_stream_start(a, x, r, &t);
     else if (str_is(s.verb, STR("message")))
         answer_object(a, x, r, A2A_REPLY_MESSAGE, &t, s.rest.p ? s.rest : STR(""));
     else if (left > 0 && r->wait != A2A_WAIT_NOT)
@@ -503,6 +508,18 @@ static void on_get(struct demo_agent *a, struct exchange *x, const struct a2a_re
         answer_object(a, x, r, A2A_REPLY_TASK, &t, STR_NONE);
 }
 
+static void on_subscribe(struct demo_agent *a, struct exchange *x, const struct a2a_request *r)
+{
+    struct demo_task t;
+
+    if (!find_task(a, x, r, &t))
+        return;
+    if (a2a_state_is_terminal(demo_state(a, &t, clock_wall_ms())))
+        answer_fault(a, x, r, A2A_ERROR_UNSUPPORTED, "it is over");
+    else
+        demo_stream_start(a, x, r, &t);
+}
+
 /* Who waits for the task is told in the next millisecond. */
 static void on_cancel(struct demo_agent *a, struct exchange *x, const struct a2a_request *r)
 {
@@ -510,17 +527,18 @@ static void on_cancel(struct demo_agent *a, struct exchange *x, const struct a2a
 
     if (!find_task(a, x, r, &t))
         return;
-    if (a2a_state_is_terminal(state_now(a, &t, clock_wall_ms()))) {
+    if (a2a_state_is_terminal(demo_state(a, &t, clock_wall_ms()))) {
         answer_fault(a, x, r, A2A_ERROR_TASK_NOT_CANCELABLE, "it is over");
         return;
     }
-    take_note(a, t.id, "", clock_wall_ms());
+    take_note(a, t.id, NULL);
     LIST_EACH (it, &a->waiting) {
         struct waiting *w = CONTAINER_OF(it, struct waiting, link);
 
         if (strcmp(w->task.id, t.id) == 0)
             timer_start(a->loop, &w->timer, 1);
     }
+    demo_stream_look(a, t.id);
     answer_object(a, x, r, A2A_REPLY_TASK, &t, STR_NONE);
 }
 
@@ -532,7 +550,7 @@ static const char card[] =
     "try the gateway with.\",\"version\":\"" SUPERX_VERSION
     "\",\"supportedInterfaces\":[{\"url\":"
     "\"http://127.0.0.1/\",\"protocolBinding\":\"JSONRPC\",\"protocolVersion\":\"1.0\"}],"
-    "\"capabilities\":{\"streaming\":false,\"pushNotifications\":false},"
+    "\"capabilities\":{\"streaming\":true,\"pushNotifications\":false},"
     "\"defaultInputModes\":[\"text/plain\"],\"defaultOutputModes\":[\"text/plain\"],\"skills\":["
     "{\"id\":\"echo\",\"name\":\"Echo\",\"description\":\"Says again what it was told.\",\"tags\":"
     "[\"demo\"],\"examples\":[\"hello\"]},"
@@ -550,7 +568,7 @@ static void on_card(struct demo_agent *a, struct exchange *x)
 {
     const struct http_head *head = exchange_head(x);
     enum a2a_card_form form = A2A_CARD_HYBRID;
-    struct a2a_card_offer offer = {.streaming = false};
+    struct a2a_card_offer offer = {.streaming = true};
     struct str folder = STR("/");
     struct buf url;
 
@@ -584,15 +602,17 @@ static void on_method(struct demo_agent *a, struct exchange *x, const struct a2a
     if (!speaks(exchange_head(x)->path, r->version))
         answer_fault(a, x, r, A2A_ERROR_METHOD_NOT_FOUND,
                      "this agent speaks the other version of A2A");
-    else if (r->method == A2A_SEND)
+    else if (r->method == A2A_SEND || r->method == A2A_STREAM)
         on_send(a, x, r);
     else if (r->method == A2A_GET)
         on_get(a, x, r);
     else if (r->method == A2A_CANCEL)
         on_cancel(a, x, r);
+    else if (r->method == A2A_SUBSCRIBE)
+        on_subscribe(a, x, r);
     else
         answer_fault(a, x, r, A2A_ERROR_UNSUPPORTED,
-                     "the demo agent knows send, get and cancel");
+                     "the demo agent knows send, stream, get, subscribe and cancel");
 }
 
 static bool is_card_path(struct str path)
@@ -643,6 +663,7 @@ int demo_agent_run(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     list_init(&agent.waiting);
+    list_init(&agent.streams);
     buf_init(&agent.out, MB(8));
     if (server_open(agent.loop, &config, on_request, &agent, &server, why)) {
         fprintf(stderr, "superx: %s\n", why);

@@ -2,7 +2,7 @@
  *
  * A gateway's life: build the stations from the ground up, run, and take them down in the other order.
  *
- *   start   loop, egress, dispatch, store (opens in its own time), follow, calls, binding, server, agents, demo
+ *   start   loop, egress, dispatch, store (opens in its own time), follow, feeds, calls, binding, server, agents, demo
  *   ready   the store is up: until then sends are refused and /health/ready says why
  *   stop    SIGTERM: the listener closes, calls in flight finish (SHUTDOWN_MS), also those whose callers have hung
  *           up, the store commits what is queued, exit 0. A second SIGTERM or SIGINT stops waiting.
@@ -170,7 +170,8 @@ static int open_store(struct gateway *g)
 static int open_binding(struct gateway *g)
 {
     const struct config *c = g->config;
-    struct binding_config config = {.public_url = c->public_url,
+    struct binding_config config = {.loop = g->loop,
+                                    .public_url = c->public_url,
                                     .trusted_proxies = c->trusted_proxies,
                                     .admin_token = c->superx_admin_token,
                                     .listen = c->listen,
@@ -212,7 +213,8 @@ static int build(struct gateway *g)
                                    .idle_timeout_ms = 60000,
                                    .reuse_within_ms = 4000};
     struct dispatch_config dispatch = {.card_timeout_ms = c->http_card_timeout,
-                                       .card_ttl_ms = c->agent_card_ttl};
+                                       .card_ttl_ms = c->agent_card_ttl,
+                                       .stream_idle_ms = c->agent_stream_idle};
     struct follow_config follow = {.poll_min_ms = c->poll_min_ms,
                                    .poll_max_ms = c->poll_max_ms,
                                    .interrupted_ms = c->poll_interrupted_ms,
@@ -230,7 +232,8 @@ static int build(struct gateway *g)
     if ((err = open_store(g)))
         return err;
     g->follow = follow_new(g->loop, g->store, g->dispatch, &follow);
-    g->calls = calls_new(g->loop, g->store, g->dispatch, g->follow, &calls);
+    g->feeds = feeds_new(g->loop, g->store);
+    g->calls = calls_new(g->loop, g->store, g->dispatch, g->follow, g->feeds, &calls);
     if ((err = open_binding(g)))
         return err;
     pages_add(g);
@@ -305,6 +308,7 @@ static void take_down(struct gateway *g)
         egress_cancel_all(g->egress); /* what the store's last answers made calls ask */
     binding_free(g->binding);
     calls_free(g->calls);
+    feeds_free(g->feeds);
     follow_free(g->follow);
     dispatch_free(g->dispatch);
     egress_free(g->egress);

@@ -37,6 +37,7 @@ struct gateway {
     struct dispatch *dispatch;
     struct store *store;
     struct follow *follow;
+    struct feeds *feeds;
     struct calls *calls;
     struct binding *binding;
     struct server *server;

@@ -72,12 +72,25 @@ static void write_store(struct buf *out, const struct gateway *g)
                                                              : str_of(store_why(g->store)));
     buf_printf(
         out,
-        ",\"batches\":%llu,\"appends\":%llu,\"events\":%llu,\"conflicts\":%llu,\"queued\":%llu,"
+        ",\"batches\":%llu,\"appends\":%llu,\"events\":%llu,\"bytes\":%llu,\"conflicts\":%llu,\"queued\":%llu,"
         "\"connections\":%u},\"cache\":{\"tasks\":%zu,\"bytes\":%zu,\"hits\":%llu,\"misses\":%llu}",
         (unsigned long long)f.batches, (unsigned long long)f.appends,
-        (unsigned long long)f.events, (unsigned long long)f.conflicts,
-        (unsigned long long)f.queued, f.connections, f.cached_tasks, f.cached_bytes,
-        (unsigned long long)f.hits, (unsigned long long)f.misses);
+        (unsigned long long)f.events, (unsigned long long)f.bytes,
+        (unsigned long long)f.conflicts, (unsigned long long)f.queued, f.connections,
+        f.cached_tasks, f.cached_bytes, (unsigned long long)f.hits,
+        (unsigned long long)f.misses);
+}
+
+static void write_streams(struct buf *out, const struct gateway *g)
+{
+    struct feeds_figures f;
+
+    feeds_figures(g->feeds, &f);
+    buf_printf(out,
+               "\"streams\":{\"readers\":%zu,\"behind\":%zu,\"tasks\":%zu,\"told\":%llu,"
+               "\"agents\":%zu},\"followed\":%zu",
+               f.readers, f.behind, f.feeds, (unsigned long long)f.told,
+               follow_streams(g->follow), follow_count(g->follow));
 }
 
 /* The first SuperX's keys (status, mode, node, cluster_size, local_workers), then ours. */
@@ -105,6 +118,8 @@ static void on_health(struct exchange *x, void *arg)
         f.nodes, dispatch_count(g->dispatch), SUPERX_VERSION,
         (unsigned long long)(clock_mono_ms() - g->started_ms));
     write_store(&out, g);
+    buf_add_char(&out, ',');
+    write_streams(&out, g);
     buf_printf(&out,
                ",\"calls\":%u,\"connections\":%u,\"requests\":%llu,\"refused\":%llu,"
                "\"loop\":{\"p50_us\":%u,\"p99_us\":%u,\"max_us\":%u}}\n",

@@ -32,12 +32,14 @@ static void must_be_json(struct buf *out)
     buf_release(out);
 }
 
-/* To an agent of either version. */
+/* To an agent of either version, said in every way. */
 static void try_upstream(const struct a2a_request *r)
 {
-    for (int v = A2A_0_3; v <= A2A_1_0; v++) {
-        struct a2a_upstream to = {
-            .version = (enum a2a_version)v, .tenant = STR("t"), .drop_context = v == A2A_0_3};
+    for (int i = 0; i < 2 * (A2A_SAY_SEND_NO_WAIT + 1); i++) {
+        struct a2a_upstream to = {.version = i & 1 ? A2A_1_0 : A2A_0_3,
+                                  .tenant = STR("t"),
+                                  .drop_context = !(i & 1),
+                                  .saying = (enum a2a_saying)(i / 2)};
         struct buf out;
         const char *why;
 

@@ -190,6 +190,9 @@ class FakeAgent:
                     self.open_now -= 1
         if isinstance(result, (dict, str)):
             result = reply(req, result)
+        if hasattr(result, "run"):  # a stream (live_agent.py): writes until it is over
+            result.run(sock)
+            return False
         sock.sendall(result.data)
         return result.keep
 

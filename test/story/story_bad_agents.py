@@ -46,7 +46,7 @@ CASES = [
     ("task without status", lambda a, r: reply(r, {"kind": "task", "id": "t"}), -32006, "status"),
     ("task with two ids", lambda a, r: http_json(
         (f'{{"jsonrpc":"2.0","id":{r.json["id"]},"result":{{"kind":"task","id":"a","i\\u0064":"b",'
-         '"status":{"state":"completed"}}}').encode()), -32006, "repeats"),
+         '"status":{"state":"completed"}}}').encode()), -32006, "occurs twice"),
     ("bad UTF-8", lambda a, r: http_json(b'{"jsonrpc":"2.0","id":1,"result":{"x":"\xff"}}'), -32006, "not JSON"),
     ("too deep", lambda a, r: http_json(b"[" * 5000 + b"]" * 5000), -32006, "not JSON"),
     ("HTTP 500", lambda a, r: http_json(b"oops", status=500), -31005, "500"),

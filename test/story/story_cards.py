@@ -32,8 +32,8 @@ def check_card(card, form, base, what):
         equal(card["protocolVersion"][:3], "0.3", f"{what}: protocolVersion")
     for key in UPSTREAM_ONLY:
         check(key not in card or (key == "additionalInterfaces" and old), f"{what}: {key} of the agent is shown")
-    for key in ("streaming", "pushNotifications"):
-        check(not card["capabilities"].get(key), f"{what}: offers {key}, which the gateway does not deliver")
+    equal(card["capabilities"].get("streaming"), True, f"{what}: streams, which the gateway delivers for every agent")
+    check(not card["capabilities"].get("pushNotifications"), f"{what}: offers what the gateway does not deliver")
 
 
 @story(stores=("sqlite",))

@@ -210,11 +210,8 @@ def history_is_trimmed_on_the_way_out_only(world):
 @story(stores=("sqlite",))
 def what_is_not_built_says_so(world):
     gw = world.gateway({"a": world.agent("0.3"), "b": world.agent("1.0")})
-    m1 = message(version="1.0")
     m3 = message()
-    cases = [("a", "message/stream", {"message": m3}, -32004), ("b", "SendStreamingMessage", {"message": m1}, -32004),
-             ("a", "tasks/resubscribe", {"id": "x"}, -32004), ("b", "SubscribeToTask", {"id": "x"}, -32004),
-             ("a", "tasks/pushNotificationConfig/set", {}, -32003),
+    cases = [("a", "tasks/pushNotificationConfig/set", {}, -32003),
              ("b", "CreateTaskPushNotificationConfig", {}, -32003),
              ("a", "agent/getAuthenticatedExtendedCard", {}, -32007), ("b", "GetExtendedAgentCard", {}, -32004),
              ("a", "message/send", {"message": m3, "configuration": {"pushNotificationConfig": {"url": "http://x"}}},

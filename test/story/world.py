@@ -458,6 +458,11 @@ class World:
         self.agents.append(agent)
         return agent
 
+    def add(self, agent):
+        """An agent that somebody made himself; closed with the world."""
+        self.agents.append(agent)
+        return agent
+
     def gateway(self, agents=None, **kwargs):
         if self.database_url and "args" not in kwargs:
             kwargs["args"] = ["--migrate"]

@@ -80,6 +80,35 @@ void exchange_answer(struct exchange *e, int status, const char *content_type,
         buf_add_str(&e->body, parts[i]);
 }
 
+/* No stream is opened in these tests. */
+void exchange_stream(struct exchange *e, int status, const char *content_type,
+                     const struct exchange_header *list, size_t n_headers,
+                     void (*on_drain)(void *arg))
+{
+    (void)e;
+    (void)status;
+    (void)content_type;
+    (void)list;
+    (void)n_headers;
+    (void)on_drain;
+    BUG_ON(true);
+}
+
+int exchange_write(struct exchange *e, const struct str *parts, size_t n_parts)
+{
+    (void)e;
+    (void)parts;
+    (void)n_parts;
+    BUG_ON(true);
+    return 0;
+}
+
+void exchange_end(struct exchange *e)
+{
+    (void)e;
+    BUG_ON(true);
+}
+
 void exchange_answer_text(struct exchange *e, int status, const char *text)
 {
     struct str part = str_of(text);

@@ -56,7 +56,7 @@ static void open_calls(void)
     struct calls_config config = {.agent_defaults = {.max_in_flight = 10, .timeout_ms = 5000}};
 
     open_stage();
-    calls = calls_new(loop, store, dispatch, follow, &config);
+    calls = calls_new(loop, store, dispatch, follow, feeds, &config);
     (void)script_task; /* of the stage, for others */
 }
 

@@ -16,7 +16,7 @@ static struct calls_config calls_config;
 static inline void remake_calls(void)
 {
     calls_free(calls);
-    calls = calls_new(loop, store, dispatch, follow, &calls_config);
+    calls = calls_new(loop, store, dispatch, follow, feeds, &calls_config);
 }
 
 /* An unfinished task counts as fresh for `fresh_ms`; 0: never. */
@@ -25,7 +25,7 @@ static inline void open_calls(uint64_t fresh_ms)
     open_stage();
     calls_config = (struct calls_config){
         .fresh_ms = fresh_ms, .store_wait_ms = 60000, .send_wait_ms = 600000};
-    calls = calls_new(loop, store, dispatch, follow, &calls_config);
+    calls = calls_new(loop, store, dispatch, follow, feeds, &calls_config);
 }
 
 static inline void close_calls(void)

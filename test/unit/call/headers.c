@@ -54,7 +54,7 @@ static void open_calls(void)
         .fresh_ms = 0, .store_wait_ms = 60000, .send_wait_ms = 600000};
 
     open_stage();
-    calls = calls_new(loop, store, dispatch, follow, &config);
+    calls = calls_new(loop, store, dispatch, follow, feeds, &config);
 }
 
 static void close_calls(void)

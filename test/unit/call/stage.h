@@ -14,6 +14,7 @@
 #include "check.h"
 
 #include "follow/follow_int.h"
+#include "subscribe/subscribe.h"
 #include "unit/egress/scripted_server.h"
 
 static struct loop *loop;
@@ -21,6 +22,7 @@ static struct egress *egress;
 static struct dispatch *dispatch;
 static struct store *store;
 static struct follow *follow;
+static struct feeds *feeds;
 static struct server server;
 static struct store_config store_config;
 static struct follow_config follow_config;
@@ -68,6 +70,7 @@ static void open_store(void)
     store_is = STORE_OPENING;
     CHECK_INT(store_open(loop, &store_config, on_store_state, NULL, &store, why), 0);
     follow = follow_new(loop, store, dispatch, &follow_config);
+    feeds = feeds_new(loop, store);
     TURN_UNTIL(store_is == STORE_UP);
 }
 
@@ -107,7 +110,7 @@ static void put_agent(enum a2a_version version)
 static void open_stage(void)
 {
     static const struct egress_config egress_config = {8, 60000, 4000};
-    static const struct dispatch_config dispatch_config = {5000, 300000};
+    static const struct dispatch_config dispatch_config = {5000, 300000, 60000};
 
     log_setup(LOG_ERROR, false);
     next_id = 0;
@@ -151,6 +154,7 @@ static void close_follow(void)
     if (store)
         close_store();
     follow_free(follow);
+    feeds_free(feeds);
     follow = NULL;
 }
 

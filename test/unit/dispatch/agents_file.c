@@ -20,7 +20,7 @@ static const char *fake_env(const char *name)
     return NULL;
 }
 
-static const struct agent_defaults defaults = {10, 600000};
+static const struct agent_defaults defaults = {10, 1000, 600000};
 
 static struct arena arena;
 static struct agent_spec *specs;

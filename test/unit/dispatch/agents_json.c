@@ -7,7 +7,7 @@
 
 #include "dispatch/dispatch_int.h"
 
-static const struct agent_defaults defaults = {10, 600000};
+static const struct agent_defaults defaults = {10, 1000, 600000};
 
 static struct arena arena;
 static struct agent_spec spec;

@@ -37,8 +37,8 @@ static inline void open_stage_with(uint64_t card_timeout_ms, uint64_t card_ttl_m
     log_setup(LOG_ERROR, false);
     loop = loop_new();
     egress = egress_new(loop, &(struct egress_config){8, 60000, 4000});
-    dispatch =
-        dispatch_new(loop, egress, &(struct dispatch_config){card_timeout_ms, card_ttl_ms});
+    dispatch = dispatch_new(loop, egress,
+                            &(struct dispatch_config){card_timeout_ms, card_ttl_ms, 60000});
     server_start(&server, loop);
     (void)snprintf(agent_url, sizeof agent_url, "http://127.0.0.1:%u/a2a", server.port);
 }

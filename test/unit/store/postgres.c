@@ -562,6 +562,8 @@ TEST(many_large_documents_at_once)
 
 TEST(reads_survive_a_lost_connection)
 {
+    enum { N_LOGS = 50 };
+    struct logged *l = mem_zero(N_LOGS, sizeof *l);
     struct told t = {0};
     RIG(r);
 
@@ -573,7 +575,21 @@ TEST(reads_survive_a_lost_connection)
     CHECK(kill_sessions(&r) > 0);
     CHECK_INT(get(&r, &t, "a", "t1"), 0);
     CHECK_INT(t.seq, 1);
+    /* Pages of logs, those under way and those that wait for their turn: all are answered, in order. */
+    for (int i = 0; i < N_LOGS; i++)
+        CHECK_INT(
+            store_events_read(r.store, STR("a"), STR("t1"), 0, KB(1), on_events_told, &l[i]),
+            0);
+    CHECK(kill_sessions(&r) > 0);
+    for (int i = 0; i < N_LOGS; i++) {
+        TURN_UNTIL(&r, l[i].calls);
+        CHECK_INT(l[i].calls, 1);
+        CHECK_INT(l[i].err, 0);
+        CHECK_INT(l[i].n, 1);
+        logged_release(&l[i]);
+    }
     told_release(&t);
+    mem_free(l);
     rig_close(&r);
 }
 
@@ -732,8 +748,8 @@ TEST(two_nodes_migrate_at_once)
     TURN_UNTIL(&r, a.state != STORE_OPENING && b.state != STORE_OPENING);
     CHECK_INT(a.state, STORE_UP);
     CHECK_INT(b.state, STORE_UP);
-    CHECK_INT(suite_number(&r.config, "SELECT count(*) FROM migrations"), 2);
-    CHECK_INT(suite_number(&r.config, "SELECT count(DISTINCT number) FROM migrations"), 2);
+    CHECK_INT(suite_number(&r.config, "SELECT count(*) FROM migrations"), 3);
+    CHECK_INT(suite_number(&r.config, "SELECT count(DISTINCT number) FROM migrations"), 3);
     rig_stop(&a);
     rig_stop(&b);
     rig_close(&r);
@@ -769,6 +785,110 @@ TEST(nodes_follow_each_others_log)
               1);
     told_release(&t);
     rig_close(&a);
+}
+
+struct changes {
+    unsigned n;
+    uint64_t seq; /* the newest told */
+    char id[32];
+};
+
+static void on_changed(void *arg, struct str agent, struct str id, uint64_t seq)
+{
+    struct changes *c = arg;
+
+    CHECK_STR(agent, STR("a"));
+    c->n++;
+    c->seq = seq > c->seq ? seq : c->seq;
+    snprintf(c->id, sizeof c->id, "%.*s", STR_ARG(id));
+}
+
+/* What one node commits, a reader at the other can be told: he hears of it, and finds it in the log. */
+TEST(listeners_hear_of_other_nodes)
+{
+    struct changes of_a = {0}, of_b = {0};
+    struct store_listener at_a = {.on_changed = on_changed, .arg = &of_a},
+                          at_b = {.on_changed = on_changed, .arg = &of_b};
+    struct told t[30] = {{0}};
+    struct logged l = {0};
+    struct rig b;
+    unsigned n;
+    RIG(a);
+
+    second_node(&a, &b);
+    store_listen(a.store, &at_a);
+    store_listen(b.store, &at_b);
+    CHECK_INT(put(&a, &t[0], "a", "t1", A2A_EVENT_TASK, snapshot("t1", "WORKING", "0")), 0);
+    TURN_UNTIL(&a, of_b.seq == 1);
+    CHECK_STR(str_of(of_b.id), STR("t1"));
+    CHECK_INT(read_page_of(&b, &l, "t1", 0, KB(64)), 0);
+    CHECK_INT(l.n, 1);
+    /* Thirty events of one commit need not be told thirty times. */
+    n = of_b.n;
+    for (int i = 0; i < 30; i++)
+        start(&a, &t[i], "a", "t1", A2A_EVENT_ARTIFACT_UPDATE, chunk("t1", "a", "x"));
+    TURN_UNTIL(&a, of_b.seq == 31);
+    CHECK(of_b.n - n <= 4);
+    CHECK_INT(read_page_of(&b, &l, "t1", 1, KB(64)), 0);
+    CHECK_INT(l.n, 30);
+    TURN_UNTIL(&a, t[29].calls);
+    CHECK_INT(of_a.n, 0); /* its own commits are told elsewhere */
+    /* The other takes over. */
+    CHECK_INT(put(&b, &t[0], "a", "t1", A2A_EVENT_STATUS_UPDATE,
+                  status_update("t1", "COMPLETED", "bye")),
+              0);
+    TURN_UNTIL(&a, of_a.seq == 32);
+    CHECK_INT(read_page_of(&a, &l, "t1", 31, KB(64)), 0);
+    CHECK_INT(l.n, 1);
+    CHECK_INT(l.events[0].kind, A2A_EVENT_STATUS_UPDATE);
+    store_unlisten(b.store, &at_b);
+    rig_stop(&b);
+    logged_release(&l);
+    for (int i = 0; i < 30; i++)
+        told_release(&t[i]);
+    rig_close(&a);
+}
+
+/* A node of which nobody has heard yet writes, and its hint is lost. An older one, for it says nothing of the dialect. */
+TEST(changes_are_heard_without_a_hint)
+{
+    struct changes c = {0};
+    struct store_listener listener = {.on_changed = on_changed, .arg = &c};
+    struct told t = {0};
+    struct logged l = {0};
+    RIG(r);
+
+    store_listen(r.store, &listener);
+    CHECK_INT(put(&r, &t, "a", "t1", A2A_EVENT_TASK, snapshot("t1", "WORKING", "0")), 0);
+    for (int i = 2; i < 5; i++) {
+        char sql[1024];
+
+        snprintf(
+            sql, sizeof sql,
+            "BEGIN; %s"
+            "UPDATE tasks SET seq = %d, owner = '00000000-0000-4000-8000-000000000001'; "
+            "INSERT INTO task_events (key, seq, wseq, at, writer, kind, payload) SELECT key, %d, %d, now(), "
+            "(SELECT max(id) FROM writers), 5, '{\"taskId\":\"t1\",\"artifact\":{\"artifactId\":\"a\","
+            "\"parts\":[{\"text\":\"%d\"}]},\"append\":true}' FROM tasks; COMMIT",
+            i > 2
+                ? ""
+                : "INSERT INTO nodes (boot, name, lease_until) VALUES "
+                  "('00000000-0000-4000-8000-000000000001', 'other', now() + interval '1 h'); "
+                  "INSERT INTO writers (node, lane) VALUES ('00000000-0000-4000-8000-000000000001', 0); ",
+            i, i, i, i);
+        execute(&r.config, sql);
+        TURN_UNTIL(&r, c.seq == (uint64_t)i);
+        CHECK_INT(read_page_of(&r, &l, "t1", (uint64_t)i - 1, KB(64)), 0);
+        CHECK_INT(l.n, 1);
+        CHECK_INT(l.events[0].dialect, A2A_1_0);
+    }
+    CHECK_INT(get(&r, &t, "a", "t1"), 0);
+    CHECK_INT(t.seq, 4);
+    CHECK(strstr(t.doc, "\"4\"") != NULL);
+    store_unlisten(r.store, &listener);
+    logged_release(&l);
+    told_release(&t);
+    rig_close(&r);
 }
 
 /* Another node might write what cannot be heard of: the cache is not believed until the log is read again. */
@@ -1008,7 +1128,7 @@ TEST(pending_migrations_are_refused_until_somebody_migrates)
     execute(&r.config,
             "DO $$ BEGIN EXECUTE format('DROP SCHEMA %I CASCADE', current_schema()); END $$");
     r.config.migrate = false;
-    CHECK(open_until(&r, STORE_REFUSED, "2 pending migrations "));
+    CHECK(open_until(&r, STORE_REFUSED, "3 pending migrations "));
     CHECK(strstr(store_why(r.store), "superx db migrate") != NULL);
     CHECK_INT(postgres_db_run(STORE_DB_STATUS, &r.config, out, false), 3);
     CHECK_INT(postgres_db_run(STORE_DB_MIGRATE, &r.config, out, false), 0);
@@ -1240,10 +1360,11 @@ TEST(the_life_of_a_database)
     CHECK_INT(run_db(&config, STORE_DB_STATUS, true, text, sizeof text), 3);
     CHECK_STR(str_of(text),
               STR("{\"migrations\":[{\"number\":1,\"name\":\"0001_first\",\"status\":\"down\"},"
-                  "{\"number\":2,\"name\":\"0002_lists_and_agents\",\"status\":\"down\"}],"
-                  "\"pending\":2}\n"));
+                  "{\"number\":2,\"name\":\"0002_lists_and_agents\",\"status\":\"down\"},"
+                  "{\"number\":3,\"name\":\"0003_streams\",\"status\":\"down\"}],"
+                  "\"pending\":3}\n"));
     CHECK_INT(run_db(&config, STORE_DB_SETUP, false, text, sizeof text), 0);
-    CHECK(strstr(text, "2 migrations applied") != NULL);
+    CHECK(strstr(text, "3 migrations applied") != NULL);
     CHECK_INT(run_db(&config, STORE_DB_MIGRATE, false, text, sizeof text), 0);
     CHECK(strstr(text, "up to date") != NULL);
     CHECK_INT(run_db(&config, STORE_DB_STATUS, false, text, sizeof text), 0);

@@ -34,6 +34,7 @@ static void suite_intrude(const struct store_config *config, const char *agent, 
 static void suite_poison(const struct store_config *config, const char *id);
 
 #include "rig.h"
+#include "suite_streams.h"
 
 /* --- invariants ----------------------------------------------------------------------------------- */
 
@@ -348,7 +349,7 @@ TEST(likely_new_but_known)
     CHECK_INT(store_append(r.store, &a, on_append_told, &t), 0);
     TURN_UNTIL(&r, t.calls);
     CHECK_INT(t.err, 0);
-    CHECK_INT(t.seq, 2);
+    CHECK_INT(t.seq, 3); /* an artifact and a status */
     CHECK_INT(count_tasks(&r), 1);
     told_release(&t);
     rig_close(&r);
@@ -530,7 +531,7 @@ TEST(an_agent_that_changes_its_dialect)
     CHECK_INT(store_task_peek(r.store, STR("a"), STR("t1"))->dialect, A2A_0_3);
     CHECK_INT(put(&r, &t, "a", "t1", A2A_EVENT_TASK, snapshot("t1", "WORKING", "1")), 0);
     CHECK_INT(store_task_peek(r.store, STR("a"), STR("t1"))->dialect, A2A_1_0);
-    CHECK_INT(t.seq, 2);
+    CHECK_INT(t.seq, 3);
     told_release(&t);
     rig_close(&r);
 }
@@ -854,18 +855,11 @@ static bool model_is_terminal(const struct model_task *task)
                          strstr(task->doc, "_CANCELED"));
 }
 
-/* One event onto the model: what the fold says, or ERR_INVALID / ERR_FINAL as the store's rules have it. */
-static int model_event(struct model_task *task, const struct a2a_event *event)
+static int model_fold(struct model_task *task, const struct a2a_event *event)
 {
     struct buf out;
     int err;
 
-    if (event->kind == A2A_EVENT_MESSAGE) {
-        if (model_is_terminal(task))
-            return ERR_FINAL;
-        task->seq++;
-        return 0;
-    }
     buf_init(&out, MB(1));
     err = a2a_event_fold(str_of(task->doc), event, &out);
     if (err == 0) {
@@ -877,14 +871,76 @@ static int model_event(struct model_task *task, const struct a2a_event *event)
     return err < 0 ? err : 0;
 }
 
+/* One event of a difference: it is logged also if the document is that far already, for readers are told of it. */
+static int model_sink(void *arg, const struct a2a_event *event)
+{
+    struct model_task *task = arg;
+    uint64_t seq = task->seq + 1;
+    int err = model_fold(task, event);
+
+    task->seq = seq;
+    return err;
+}
+
+/* A snapshot of a task that is there: what the difference says, which is what the fold says. */
+static int model_snapshot(struct model_task *task, const struct a2a_event *event,
+                          struct str last)
+{
+    char *before = mem_str(task->doc, strlen(task->doc));
+    struct buf out;
+    const char *why;
+    int err, folded;
+
+    buf_init(&out, MB(1));
+    folded = a2a_event_fold(str_of(before), event, &out);
+    err = a2a_difference(str_of(before), event->payload, last, model_sink, task, &why);
+    CHECK_INT(err, folded < 0 ? folded : 0);
+    if (folded == 0)
+        CHECK_STR(str_of(task->doc), buf_str(&out));
+    buf_release(&out);
+    mem_free(before);
+    return err;
+}
+
+/* One event onto the model: what the fold says, or ERR_INVALID / ERR_FINAL as the store's rules have it. */
+static int model_event(struct model_task *task, const struct a2a_event *event, struct str last)
+{
+    if (event->kind == A2A_EVENT_MESSAGE) {
+        if (model_is_terminal(task))
+            return ERR_FINAL;
+        task->seq++;
+        return 0;
+    }
+    if (event->kind == A2A_EVENT_TASK && task->doc && !model_is_terminal(task))
+        return model_snapshot(task, event, last);
+    return model_fold(task, event);
+}
+
+/* Whether the second event is said by the first: store.h above struct append. */
+static bool model_is_said(const struct append *a, struct str *last)
+{
+    enum a2a_state one, two;
+
+    if (a->n_events < 2 || a->events[0].kind != A2A_EVENT_TASK ||
+        a->events[1].kind != A2A_EVENT_STATUS_UPDATE)
+        return false;
+    CHECK_INT(a2a_event_state(A2A_EVENT_TASK, a->events[0].payload, &one), 0);
+    CHECK_INT(a2a_event_state(A2A_EVENT_STATUS_UPDATE, a->events[1].payload, &two), 0);
+    if (one == two)
+        *last = a->events[1].payload;
+    return one == two || a2a_state_is_terminal(one);
+}
+
 static int model_append(struct model_task *task, const struct append *a)
 {
     struct model_task old = {task->doc ? mem_str(task->doc, strlen(task->doc)) : NULL,
                              task->seq};
+    struct str last = STR_NONE;
+    size_t n = model_is_said(a, &last) ? 1 : a->n_events;
     int err = 0;
 
-    for (size_t i = 0; i < a->n_events && !err; i++)
-        err = model_event(task, &a->events[i]);
+    for (size_t i = 0; i < n && !err; i++)
+        err = model_event(task, &a->events[i], last);
     if (!err && !task->doc)
         err = ERR_INVALID;
     if (err) { /* all of an append or nothing */
@@ -905,18 +961,29 @@ static struct str model_payload(struct model *m, enum a2a_event_kind kind, const
 
     if (kind == A2A_EVENT_MESSAGE)
         return MESSAGE;
+    if (kind == A2A_EVENT_STATUS_UPDATE)
+        return status_update(id, state, texts[draw(m, 2)]);
+    if (kind == A2A_EVENT_ARTIFACT_UPDATE)
+        return chunk(id, draw(m, 4) ? "a" : "b", texts[draw(m, 4)]);
     return kind == A2A_EVENT_STATUS ? status(state) : snapshot(id, state, texts[draw(m, 4)]);
 }
 
 static struct append model_draw(struct model *m, const char *agent, const char *id)
 {
-    static const enum a2a_event_kind kinds[] = {
-        A2A_EVENT_TASK, A2A_EVENT_TASK, A2A_EVENT_STATUS, A2A_EVENT_STATUS, A2A_EVENT_MESSAGE};
-    enum a2a_event_kind kind = kinds[draw(m, 5)];
+    static const enum a2a_event_kind kinds[] = {A2A_EVENT_TASK,
+                                                A2A_EVENT_TASK,
+                                                A2A_EVENT_STATUS,
+                                                A2A_EVENT_STATUS_UPDATE,
+                                                A2A_EVENT_ARTIFACT_UPDATE,
+                                                A2A_EVENT_ARTIFACT_UPDATE,
+                                                A2A_EVENT_ARTIFACT_UPDATE,
+                                                A2A_EVENT_ARTIFACT_UPDATE,
+                                                A2A_EVENT_MESSAGE};
+    enum a2a_event_kind kind = kinds[draw(m, 9)];
     struct append a = append_of(agent, id, kind, model_payload(m, kind, id));
 
     if (draw(m, 4) == 0) {
-        kind = kinds[draw(m, 4)];
+        kind = kinds[draw(m, 8)];
         a.events[1] = (struct a2a_event){kind, model_payload(m, kind, id)};
         a.n_events = 2;
     }
@@ -973,6 +1040,8 @@ static void model_compare(struct rig *r, struct model *m)
             CHECK_INT(get(r, &t, agent, id), task->doc ? 0 : ERR_ABSENT);
             CHECK_STR(told_doc(&t), str_of(task->doc));
             CHECK_INT(t.seq, task->doc ? task->seq : 0);
+            if (task->doc && draw(m, 4) == 0)
+                check_log_leads_to(r, agent, id, str_of(task->doc), task->seq, draw(m, 2000));
         }
     }
     told_release(&t);

@@ -20,13 +20,14 @@ struct commits {
     struct task *kept;            /* counted: of the first commit */
 };
 
-static void on_commit(void *arg, struct task *task)
+static void on_commit(void *arg, struct task *task, const struct store_event *events, size_t n)
 {
     struct commits *c = arg;
     struct task *seen = store_task_peek(c->rig->store, task->agent, task->id);
 
     CHECK(seen && seen->seq == task->seq);             /* in the cache by now */
     CHECK(count_events(c->rig) >= (int64_t)task->seq); /* and durable */
+    CHECK(n > 0 && events[n - 1].seq == task->seq);
     c->seqs[c->n % COMMITS_MAX] = task->seq;
     c->orders[c->n % COMMITS_MAX] = ++told_count;
     if (c->n++ == 0)
@@ -42,12 +43,13 @@ static void on_commit(void *arg, struct task *task)
 TEST(commits_are_told_before_their_appends)
 {
     struct commits c = {0};
+    struct store_listener listener = {.on_commit = on_commit, .arg = &c};
     struct told t[4] = {0}, extra = {0};
     RIG(r);
 
     c.rig = &r;
     c.extra = &extra;
-    store_on_commit(r.store, on_commit, &c);
+    store_listen(r.store, &listener);
     CHECK_INT(put(&r, &t[0], "a", "t1", A2A_EVENT_TASK, snapshot("t1", "SUBMITTED", "0")), 0);
     TURN_UNTIL(&r, extra.calls);
     CHECK_INT(extra.err, 0);
@@ -66,7 +68,7 @@ TEST(commits_are_told_before_their_appends)
     CHECK_INT(put(&r, &t[3], "a", "t1", A2A_EVENT_TASK, snapshot("t9", "WORKING", "0")),
               ERR_INVALID);
     CHECK_INT(c.n, 3);
-    store_on_commit(r.store, NULL, NULL);
+    store_unlisten(r.store, &listener);
     CHECK_INT(put(&r, &t[3], "a", "t1", A2A_EVENT_STATUS, status("COMPLETED")), 0);
     CHECK_INT(c.n, 3);
     CHECK(c.kept && c.kept->seq == 1);
