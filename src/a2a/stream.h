@@ -89,7 +89,8 @@ struct a2a_told {
     struct str task_id;       /* decoded */
     struct str context;       /* decoded: the task's; absent: none */
     bool
-        is_last; /* the stream ends here: 0.3's `final`, which is also true at a terminal state */
+        /* the stream ends here: 0.3's `final`, which is also true at a terminal state */
+        is_last;
 };
 
 /* Appends the `result` member of a stream's answer: the event in version `to`, wrapped as that version wants it. A Task

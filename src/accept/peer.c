@@ -207,7 +207,8 @@ static void flush(struct peer *p)
         enter(p, PEER_FLUSH);
         p->is_last = true;
         p->is_paused = false;
-        conn_resume(p->conn); /* what he still sends is dropped, but a reset or EOF is seen */
+        loop_undefer(&p->more); /* nothing behind the last message counts */
+        conn_resume(p->conn);   /* what he still sends is dropped, but a reset or EOF is seen */
         if (p->intake)
             intake_give(p->server, p->intake, false);
         p->intake = NULL;

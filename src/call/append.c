@@ -96,7 +96,9 @@ enum call_flow append_start(struct call *c)
         add_message(c, &message, &append);
     if (!c->only_message)
         append.events[append.n_events++] = (struct a2a_event){A2A_EVENT_TASK, c->reply->object};
-    err = append.task_id.p ? store_append(c->calls->store, &append, on_appended, c) : ERR_NOMEM;
+    err = append.task_id.p && append.n_events
+              ? store_append(c->calls->store, &append, on_appended, c)
+              : ERR_NOMEM;
     buf_release(&message);
     c->reply = NULL;
     if (err == ERR_CANCELED)
@@ -119,9 +121,9 @@ static bool may_hold(const struct call *c)
     bool wants_end = c->request.wait == A2A_WAIT_END ||
                      (c->is_not_waited && c->request.wait == A2A_WAIT_AS_AGENT);
 
-    return c->request.method == A2A_SEND && wants_end && c->fn &&
-           a2a_state_class(c->task->state) == A2A_ACTIVE && !c->calls->on_idle &&
-           c->calls->config.send_wait_ms > 0;
+    return c->request.method == A2A_SEND && wants_end && c->fn && !c->calls->on_idle &&
+           c->calls->config.send_wait_ms > 0 &&
+           (c->holds_through || a2a_state_class(c->task->state) == A2A_ACTIVE);
 }
 
 /* The rest of what the agent says is for follow/ to read, whoever still waits. */
@@ -137,6 +139,7 @@ static void give_stream_away(struct call *c)
 enum call_flow append_done(struct call *c)
 {
     BUG_ON(!c->task);
+    c->holds_through = c->only_message && a2a_state_class(c->task->state) == A2A_INTERRUPTED;
     give_stream_away(c);
     if (c->request.method == A2A_STREAM)
         return call_go(c, CALL_STREAM_TELL);

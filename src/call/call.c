@@ -40,6 +40,8 @@ struct calls *calls_new(struct loop *loop, struct store *store, struct dispatch 
     buf_init(&c->told, 2 * LIMIT_TASK_BYTES);
     buf_init(&c->cursor, CURSOR_TEXT_MAX);
     follow_on_quiet(follow, on_quiet, c);
+    c->listener = (struct store_listener){.on_commit = calls_on_commit, .arg = c};
+    store_listen(store, &c->listener);
     list_init(&c->running);
     list_init(&c->waiting);
     list_init(&c->reading);
@@ -51,6 +53,8 @@ void calls_free(struct calls *c)
     if (!c)
         return;
     BUG_ON(!list_is_empty(&c->running) || c->n_streams);
+    store_unlisten(c->store, &c->listener);
+    follow_on_quiet(c->follow, NULL, NULL);
     buf_release(&c->told);
     buf_release(&c->cursor);
     mem_free(c);
@@ -208,6 +212,7 @@ static void free_call(struct call *c)
     struct calls *calls = c->calls;
 
     timer_stop(calls->loop, &c->store_wait);
+    call_stop_watching(c);
     stream_close(c->stream);
     list_remove(&c->link);
     calls->n_running--;
@@ -237,8 +242,6 @@ enum call_flow call_end(struct call *c)
                                  .started_ns = c->started_ns,
                                  .nobody_waited = !c->fn && !c->told};
 
-    if (c->told_stream && !c->fn)
-        call_stream_close(c->told_stream);
     if (c->has_fault) {
         answer.fault = &c->fault;
     } else if (c->told_stream) {
@@ -250,7 +253,8 @@ enum call_flow call_end(struct call *c)
             .kind = c->reply->kind, .version = c->spoken, .object = c->reply->object};
     }
     call_tell(c, &answer);
-    call_log(&report);
+    if (!answer.stream)
+        call_log(&report);
     free_call(c);
     return CALL_END_NOW;
 }
@@ -301,8 +305,13 @@ static int copy_request(struct call *c, const struct call_request *request)
     return call_keep_headers(c, request);
 }
 
-static enum call_step_id first_step(enum a2a_method method, bool has_agent)
+static enum call_step_id first_step(const struct call *c)
 {
+    bool has_agent = c->agent_id.p != NULL;
+    enum a2a_method method = c->request.method;
+
+    if (c->last_event_id.p && (method == A2A_STREAM || method == A2A_SUBSCRIBE))
+        return CALL_ATTACH;
     switch (method) {
     case A2A_SEND:
     case A2A_STREAM:
@@ -462,7 +471,7 @@ enum call_progress call_start(struct calls *calls, const struct call_request *re
     }
     c->fn = fn;
     c->arg = arg;
-    c->step = first_step(request->a2a->method, request->agent.p != NULL);
+    c->step = first_step(c);
     CRASH_POINT(call_started);
     if (call_step(c) == CALL_END_NOW)
         return CALL_ANSWERED;
@@ -492,18 +501,18 @@ enum call_flow call_ask(struct call *c, bool no_wait, dispatch_fn on_reply)
     const char *why = NULL;
     int err;
 
-    if (!call_pick_headers(c))
-        return CALL_GO;
     err = (no_wait ? dispatch_send_no_wait : dispatch_send)(
         c->calls->dispatch, c->agent, &c->request, &c->context, on_reply, c, &c->ask, &why);
+    return err ? call_fail_unsaid(c, err, why) : CALL_WAIT;
+}
+
+enum call_flow call_fail_unsaid(struct call *c, int err, const char *why)
+{
     if (err == ERR_FULL)
         return call_fail_full(c);
     if (err == ERR_INVALID && why)
         return call_fail(c, A2A_ERROR_INVALID_PARAMS, "%s", why);
-    if (err)
-        return call_fail(c, A2A_ERROR_INTERNAL, "the request could not be sent: %s",
-                         err_text(err));
-    return CALL_WAIT;
+    return call_fail(c, A2A_ERROR_INTERNAL, "the request could not be sent: %s", err_text(err));
 }
 
 struct a2a_result call_task_result(const struct task *task)

@@ -60,8 +60,9 @@ void calls_free(struct calls *c); /* none may be running */
 
 unsigned calls_running(const struct calls *c);
 
-/* From now on new calls are refused (SHUTTING_DOWN), open streams are at their end, and callers who only wait for the end of their task, or for
- * its agent's word on it, are answered with the task as it is; `on_idle` comes once when the last call has ended. */
+/* From now on new calls are refused (SHUTTING_DOWN), open streams are at their end, and callers who only wait for the
+ * end of their task, or for its agent's word on it, are answered with the task as it is; `on_idle` comes once, when the
+ * last call has ended and the last stream was closed. */
 void calls_drain(struct calls *c, void (*on_idle)(void *arg), void *arg);
 
 struct call_request {
@@ -71,7 +72,7 @@ struct call_request {
     const struct a2a_request *a2a; /* borrowed during call_start() */
     struct str request_id;         /* for the log; borrowed during call_start() */
     bool want_summaries;           /* lists: rows without documents */
-    bool no_wait;             /* sends: the agent shall not wait, whatever the params say */
+    bool no_wait;                  /* send: the agent shall not wait, whatever the params say */
     bool want_whole_tasks;    /* subscribe: the whole task at each change, instead of updates */
     struct str last_event_id; /* streams: the cursor a caller comes back with; absent: none */
     /* Names and values that came with the request, whatever carried them; borrowed during call_start(). Of sends
@@ -88,7 +89,8 @@ struct call_answer {
      * which then is the whole stream. */
     struct call_stream *stream;
     struct str
-        extensions; /* sends: those the agent says it has activated, a header's value; absent: none */
+        /* sends: those the agent says it has activated, a header's value; absent: none */
+        extensions;
     const struct task_summary *rows; /* lists */
     size_t n_rows;
     uint64_t total;
@@ -111,7 +113,7 @@ enum call_progress call_start(struct calls *c, const struct call_request *reques
  * more. */
 void call_detach(struct call *c);
 
-/* --- streams (stream.c) --------------------------------------------------------------------------- */
+/* --- streams (told.c) ----------------------------------------------------------------------------- */
 
 struct call_event {
     struct str object; /* the `result` of this answer, in the caller's version */
@@ -128,7 +130,8 @@ void call_stream_listen(struct call_stream *s, void (*on_ready)(void *arg), void
 MUST_CHECK int call_stream_next(struct call_stream *s, struct call_event *out,
                                 struct a2a_fault *fault);
 
-/* Nothing of it is touched any more: the task goes on without its reader. Logs the call's line. */
+/* Nothing of it is touched any more: the task goes on without its reader. Logs the call's line, which is why the call
+ * itself has none. */
 void call_stream_close(struct call_stream *s);
 
 /* --- agents as callers see them (admin.c, card.c) ------------------------------------------------- */

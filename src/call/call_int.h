@@ -16,10 +16,12 @@ struct calls {
     struct dispatch *dispatch;
     struct follow *follow;
     struct feeds *feeds;
+    struct store_listener listener; /* for calls that hold through an interruption (send.c) */
     struct calls_config config;
     struct list running; /* every call that is not over */
     struct list waiting; /* those of them that only wait for their task's end */
     struct list reading; /* and those that only wait to read what its agent says of it */
+    unsigned n_holding;  /* those of `waiting` that hold through an interruption */
     unsigned n_running, n_streams;
     struct buf told, cursor;    /* what a stream is told just now */
     void (*on_idle)(void *arg); /* set: draining */
@@ -47,11 +49,8 @@ struct call {
     /* arena; agent_id absent until it is found; task_id decoded, absent for a new task */
     struct str agent_id, request_id, task_id;
     bool want_summaries, want_whole_tasks, no_wait;
-    struct str last_event_id; /* arena: the caller's cursor; absent: none */
-    struct {
-        struct str agent, id; /* arena */
-        uint64_t seq;
-    } cursor;                    /* the same, taken apart */
+    struct str last_event_id;    /* arena: the caller's cursor; absent: none */
+    uint64_t cursor_seq;         /* the same, once it was read */
     struct http_header *headers; /* arena: the caller's that may go to the agent; NULL: none */
     size_t n_headers;
     struct str extensions; /* arena: what the agent has activated; absent: none */
@@ -62,7 +61,11 @@ struct call {
     struct stream *stream;
     bool has_no_stream; /* the agent has none for us: it is asked not to wait */
     bool is_not_waited; /* it was asked so, or for a stream, whatever the caller wanted */
+    bool knew_task;     /* the message is for a task that is stored */
     bool only_message;  /* nothing but the caller's message is appended */
+    /* The stored task was interrupted when the message came: that is no end to wait for, until the agent has said
+     * anew that it is. */
+    bool holds_through;
     struct call_stream *told_stream; /* owned until the caller is told */
     call_answer_fn fn;               /* NULL: nobody waits (any more) */
     bool told;                       /* the caller had his answer */
@@ -134,7 +137,7 @@ MUST_CHECK int call_keep_headers(struct call *c, const struct call_request *requ
 /* Puts those that go to c->agent into c->context. false: they cannot go, and the fault is set. */
 bool call_pick_headers(struct call *c);
 
-/* Says the caller's request to c->agent, with what goes along; on_reply with the call as its argument. `no_wait`: a send
+/* Says the caller's request to c->agent, with c->context; on_reply with the call as its argument. `no_wait`: a send
  * whose agent shall not wait for the end. */
 enum call_flow call_ask(struct call *c, bool no_wait, dispatch_fn on_reply);
 
@@ -142,10 +145,17 @@ enum call_flow call_ask(struct call *c, bool no_wait, dispatch_fn on_reply);
 
 /* Whether the caller's message is to be said to c->agent as a stream. */
 bool call_wants_stream_of_agent(const struct call *c);
-/* Says it so. */
-enum call_flow call_ask_stream(struct call *c);
-/* Opens what the caller will be told of c->task: c->told_stream. Errors as reader_open(). */
+/* Says it so. ERR_FULL, nothing else: the agent has no place for a stream, and nothing has happened. */
+MUST_CHECK int call_ask_stream(struct call *c, enum call_flow *flow);
+/* The request could not be said: ERR_FULL, ERR_INVALID with `why`, ... */
+enum call_flow call_fail_unsaid(struct call *c, int err, const char *why);
+/* Opens what the caller will be told of c->task: c->told_stream. Nothing is opened when nobody waits (any more). Errors
+ * as reader_open(). */
 MUST_CHECK int call_stream_open(struct call *c, enum reader_kind kind, uint64_t after);
+/* The agent has said something: the end of the task is no longer watched for. */
+void call_stop_watching(struct call *c);
+/* For calls.listener. */
+void calls_on_commit(void *arg, struct task *task, const struct store_event *events, size_t n);
 /* A call or stream has gone: if it was the last and the gateway drains, that is told. */
 void calls_settle(struct calls *c);
 

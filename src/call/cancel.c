@@ -64,7 +64,7 @@ static void on_reply(void *arg, const struct a2a_reply *reply, const struct a2a_
 
 enum call_flow cancel_ask(struct call *c)
 {
-    return call_ask(c, false, on_reply);
+    return call_pick_headers(c) ? call_ask(c, false, on_reply) : CALL_GO;
 }
 
 /* Keeps the agent's refusal beyond its callback. NULL: no memory. */

@@ -62,14 +62,25 @@ enum call_flow find_owner(struct call *c)
 
 /* --- reading -------------------------------------------------------------------------------------- */
 
+static enum call_step_id step_with_task(enum a2a_method method)
+{
+    switch (method) {
+    case A2A_CANCEL:
+        return CALL_CANCEL_JUDGE;
+    case A2A_STREAM: /* of one who has come back */
+    case A2A_SUBSCRIBE:
+        return CALL_SUBSCRIBE_JUDGE;
+    default:
+        return CALL_GET_JUDGE;
+    }
+}
+
 static void on_loaded(void *arg, int err, struct task *task)
 {
     struct call *c = arg;
 
     call_set_task(c, err ? NULL : task);
-    c->step = c->request.method == A2A_CANCEL      ? CALL_CANCEL_JUDGE
-              : c->request.method == A2A_SUBSCRIBE ? CALL_SUBSCRIBE_JUDGE
-                                                   : CALL_GET_JUDGE;
+    c->step = step_with_task(c->request.method);
     if (err == ERR_CANCELED)
         call_fail_closing(c);
     else if (err && err != ERR_ABSENT)

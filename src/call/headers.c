@@ -47,7 +47,8 @@ int call_keep_headers(struct call *c, const struct call_request *request)
     struct agent *agent = NULL;
     size_t n = 0;
 
-    if (request->a2a->method != A2A_SEND && request->a2a->method != A2A_CANCEL)
+    if (request->a2a->method != A2A_SEND && request->a2a->method != A2A_STREAM &&
+        request->a2a->method != A2A_CANCEL)
         return 0;
     if (request->agent.p)
         agent = dispatch_find(c->calls->dispatch, request->agent);
@@ -137,7 +138,8 @@ static bool take_extensions(struct pick *p)
     buf_init(&list, 2 * LIMIT_HTTP_HEAD);
     header_join_extensions(&list, c->headers, c->n_headers);
     if (list.n > 0 && take(p, "A2A-Extensions", buf_str(&list))) {
-        p->n--; /* dispatch has its own place for them, because their name hangs on the agent's version */
+        /* dispatch has its own place for them, because their name hangs on the agent's version */
+        p->n--;
         c->context.extensions = arena_str(&c->arena, buf_str(&list));
         if (!c->context.extensions.p)
             call_fail(c, A2A_ERROR_OVERLOADED, "no memory for the request's headers");

@@ -10,6 +10,10 @@
  * one of our making on its way to a 1.0 agent. If the agent's task still comes without, that id stays with
  * the stored task (struct append) and is told to 0.3 readers; it is taken off later messages, because the
  * agent never took it.
+ *
+ * Waiting for the end. A task that waits for its caller is at such an end, but not while the caller's answer to it is on
+ * its way: where an agent says by an update, not by the task, what the message has led to, the stored state is still that
+ * from before it. Such a call holds through the interruption until a commit tells a state anew.
  */
 #include "call/call_int.h"
 #include "lib/log.h"
@@ -34,8 +38,6 @@ enum call_flow send_admit(struct call *c)
     if (c->request.task_id.p && !c->task_id.p)
         return call_fail(c, A2A_ERROR_TASK_NOT_FOUND,
                          "params.message.taskId cannot be a task's id");
-    if (c->last_event_id.p && c->request.method == A2A_STREAM)
-        return call_go(c, CALL_STREAM_ATTACH);
     return call_go(c, c->task_id.p ? CALL_SEND_LOOK : CALL_SEND_ASK);
 }
 
@@ -142,30 +144,45 @@ static void settle_context(struct call *c)
 static void on_end_before_answer(void *arg, struct task *task, const struct a2a_fault *fault)
 {
     struct call *c = arg;
-    struct call_answer answer = {.result = call_task_result(task)};
+    struct call_answer answer = {.fault = NULL};
 
     (void)fault; /* none: a wait ends with the task as it is */
     c->early_end = NULL;
     if (!a2a_state_is_terminal(task->state)) /* the gateway stops */
         return;
+    if (c->request.method == A2A_SEND) {
+        answer.result = call_task_result(task);
+    } else {
+        call_set_task(c, task);
+        if (call_stream_open(c, READER_SENDER, READER_FROM_NOW) || !c->told_stream)
+            return;
+        answer.stream = c->told_stream;
+        c->told_stream = NULL;
+        call_set_task(c, NULL);
+    }
     call_tell(c, &answer);
 }
 
 /* A message for a known task, whose caller would wait at the agent. */
-static void watch_for_end(struct call *c, struct task *task)
+static void watch_for_end(struct call *c)
 {
-    if (task && c->request.wait != A2A_WAIT_NOT)
-        c->early_end =
-            follow_wait_start(c->calls->follow, task, WATCH_MS, false, on_end_before_answer, c);
+    if (c->task && (c->request.method == A2A_STREAM || c->request.wait != A2A_WAIT_NOT))
+        c->early_end = follow_wait_start(c->calls->follow, c->task, WATCH_MS, false,
+                                         on_end_before_answer, c);
+}
+
+void call_stop_watching(struct call *c)
+{
+    if (c->early_end)
+        follow_wait_cancel(c->early_end);
+    c->early_end = NULL;
 }
 
 static void on_reply(void *arg, const struct a2a_reply *reply, const struct a2a_fault *fault)
 {
     struct call *c = arg;
 
-    if (c->early_end)
-        follow_wait_cancel(c->early_end);
-    c->early_end = NULL;
+    call_stop_watching(c);
     c->spoken = reply ? reply->dialect : ask_version(c->ask);
     c->has_added_context = ask_added_context(c->ask);
     /* Without memory for it there is none: a hint, beside an answer that must be kept. */
@@ -181,23 +198,26 @@ static void on_reply(void *arg, const struct a2a_reply *reply, const struct a2a_
 
 enum call_flow send_ask(struct call *c)
 {
-    struct task *task = c->task ? task_ref(c->task) : NULL;
+    if (!call_pick_headers(c))
+        return CALL_GO;
+    settle_context(c);
+    watch_for_end(c);
+    c->knew_task = c->task != NULL;
+    call_set_task(c, NULL);
+    return call_go(c, CALL_SEND_SAY);
+}
+
+/* As a stream if it is to be one and can be; else whoever is not to wait for the agent's answer does not, and the task is
+ * followed. */
+enum call_flow send_say(struct call *c)
+{
     enum call_flow flow;
 
-    settle_context(c);
-    call_set_task(c, NULL);
-    if (call_wants_stream_of_agent(c)) {
-        c->is_not_waited = true;
-        flow = call_ask_stream(c);
-    } else {
-        c->is_not_waited =
-            c->request.method == A2A_STREAM || agent_send_as(c->agent) != AGENT_SEND_AS_ASKED;
-        flow = call_ask(c, c->is_not_waited || c->no_wait, on_reply);
-    }
-    if (flow == CALL_WAIT && c->request.method == A2A_SEND)
-        watch_for_end(c, task);
-    task_unref(task);
-    return flow;
+    c->is_not_waited =
+        c->request.method == A2A_STREAM || agent_send_as(c->agent) != AGENT_SEND_AS_ASKED;
+    if (call_wants_stream_of_agent(c) && call_ask_stream(c, &flow) == 0)
+        return flow;
+    return call_ask(c, c->is_not_waited || c->no_wait, on_reply);
 }
 
 enum call_flow send_heard(struct call *c)
@@ -211,13 +231,20 @@ enum call_flow send_heard(struct call *c)
 
 /* --- waiting for the end -------------------------------------------------------------------------- */
 
+static void leave_waiting(struct call *c)
+{
+    c->wait = NULL;
+    list_remove(&c->wait_link);
+    c->calls->n_holding -= c->holds_through;
+    c->holds_through = false;
+}
+
 static void on_end(void *arg, struct task *task, const struct a2a_fault *fault)
 {
     struct call *c = arg;
 
     (void)fault; /* none: a wait ends with the task as it is */
-    c->wait = NULL;
-    list_remove(&c->wait_link);
+    leave_waiting(c);
     call_set_task(c, task);
     call_succeed(c);
     call_step(c);
@@ -225,10 +252,46 @@ static void on_end(void *arg, struct task *task, const struct a2a_fault *fault)
 
 enum call_flow send_wait(struct call *c)
 {
-    c->wait = follow_wait_start(c->calls->follow, c->task, c->calls->config.send_wait_ms, true,
-                                on_end, c);
+    c->wait = follow_wait_start(c->calls->follow, c->task, c->calls->config.send_wait_ms,
+                                !c->holds_through, on_end, c);
     list_append(&c->calls->waiting, &c->wait_link);
+    c->calls->n_holding += c->holds_through;
     return CALL_WAIT;
+}
+
+/* The agent has told the state of an interrupted task anew: that is the end those wait for who held through it. */
+static void hold_no_longer(struct call *c, struct task *task)
+{
+    follow_wait_cancel(c->wait);
+    c->calls->n_holding--;
+    c->holds_through = false;
+    c->wait = follow_wait_start(c->calls->follow, task, c->calls->config.send_wait_ms, true,
+                                on_end, c);
+}
+
+static bool tells_state(const struct store_event *events, size_t n)
+{
+    enum a2a_state state;
+
+    for (size_t i = 0; i < n; i++)
+        if (a2a_event_state(events[i].kind, events[i].payload, &state) == 0)
+            return true;
+    return false;
+}
+
+void calls_on_commit(void *arg, struct task *task, const struct store_event *events, size_t n)
+{
+    struct calls *calls = arg;
+
+    if (calls->n_holding == 0 || !tells_state(events, n))
+        return;
+    LIST_EACH (it, &calls->waiting) {
+        struct call *c = CONTAINER_OF(it, struct call, wait_link);
+
+        if (c->holds_through && str_is(c->task->id, task->id) &&
+            str_is(c->task->agent, task->agent))
+            hold_no_longer(c, task);
+    }
 }
 
 void call_stop_waiting(struct call *c)
@@ -236,8 +299,7 @@ void call_stop_waiting(struct call *c)
     struct task *task = store_task_peek(c->calls->store, c->task->agent, c->task->id);
 
     follow_wait_cancel(c->wait);
-    c->wait = NULL;
-    list_remove(&c->wait_link);
+    leave_waiting(c);
     if (task)
         call_set_task(c, task);
     call_succeed(c);

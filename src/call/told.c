@@ -5,6 +5,8 @@
  *
  * What is told comes formed from subscribe/, once for all readers of a version, but for the first: a task, which the
  * request may want trimmed. Both that and the cursor stand in buffers that all streams share, for one is told at a time.
+ *
+ * There may be tens of thousands of these, nearly all of them idle: nothing is kept that could be asked for again.
  */
 #include "call/call_int.h"
 #include "lib/clock.h"
@@ -19,6 +21,7 @@ struct call_stream {
     void (*on_ready)(void *arg);
     void *arg; /* borrowed: whoever listens */
     uint64_t started_ns, n_told, history_length;
+    const char *ended; /* literal, for the log; NULL: its caller left */
     enum a2a_version version;
     enum a2a_method method;
     bool has_history_length;
@@ -79,15 +82,19 @@ static struct call_stream *new_stream(struct call *c)
 
 int call_stream_open(struct call *c, enum reader_kind kind, uint64_t after)
 {
-    struct call_stream *s = new_stream(c);
     struct reader_config config = {.kind = kind,
-                                   .version = s->version,
+                                   .version = c->request.version,
                                    .after = after,
                                    .is_going_on = is_going_on,
-                                   .on_ready = on_ready,
-                                   .arg = s};
-    int err = reader_open(c->calls->feeds, c->task, &config, &s->reader);
+                                   .on_ready = on_ready};
+    struct call_stream *s;
+    int err;
 
+    if (!c->fn)
+        return 0;
+    s = new_stream(c);
+    config.arg = s;
+    err = reader_open(c->calls->feeds, c->task, &config, &s->reader);
     if (err) {
         mem_free(s);
         return err;
@@ -106,6 +113,7 @@ void call_stream_close(struct call_stream *s)
               LOG_Z("method", a2a_method_name(s->method, s->version)), LOG_STR("task", s->id),
               LOG_U64("events", s->n_told),
               LOG_U64("ms", (clock_mono_ns() - s->started_ns) / 1000000),
+              LOG_Z("ended", s->ended ? s->ended : "caller left"),
               LOG_STR("request", s->request_id));
     mem_free(s);
     calls->n_streams--;
@@ -161,6 +169,7 @@ static int fault_of(struct call_stream *s, int err, const char *why, struct a2a_
         a2a_fault_set(fault, A2A_ERROR_OVERLOADED, "the stream cannot go on: %s",
                       err_text(err));
     }
+    s->ended = a2a_error_row(fault->error)->reason;
     return err;
 }
 
@@ -170,6 +179,8 @@ int call_stream_next(struct call_stream *s, struct call_event *out, struct a2a_f
     const char *why = NULL;
     int err = reader_next(s->reader, &event, &why);
 
+    if (err == ERR_ABSENT)
+        s->ended = "all told";
     if (err == ERR_AGAIN || err == ERR_ABSENT)
         return err;
     if (!err && event.task)

@@ -64,7 +64,8 @@ struct agent_spec {
     bool has_card_form;           /* given: they get it with any A2A-Version */
     unsigned max_in_flight;
     unsigned
-        max_streams; /* maxStreams: streams of the agent open at a time; 0: never ask it for one */
+        /* maxStreams: streams of the agent open at a time; 0: never ask it for one */
+        max_streams;
     /* send: how callers' messages are said to it. stream, async: its task's id is on disk at its first word. */
     enum agent_send { AGENT_SEND_AS_ASKED, AGENT_SEND_STREAM, AGENT_SEND_ASYNC } send;
     /* finalGet: at a state that a stream cannot leave by itself (terminal, interrupted) the task is asked for once, so

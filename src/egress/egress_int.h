@@ -43,7 +43,8 @@ struct egress {
     uint64_t n_identities; /* ever made: their numbers */
     struct list requests;  /* all that run: egress_request.link */
     struct egress_request *
-        telling; /* what was held back is being told to it; NULL: it is gone since, or nobody's */
+        /* what was held back is being told to it; NULL: it is gone since, or nobody's */
+        telling;
     /* where request heads are written; valid inside egress_start() only */
     struct buf head;
     unsigned n_idle, n_busy; /* lanes */
@@ -243,7 +244,8 @@ struct egress_request {
     bool is_clean;   /* is_whole: nothing came behind it */
     struct buf held; /* at most one read */
     struct deferred flush;
-    int broken_err; /* paused: why the connection is gone, `why` says it in words; 0: it is not */
+    /* paused: why the connection is gone, `why` says it in words; 0: it is not */
+    int broken_err;
 
     /* the answer so far (answer.c) */
     size_t max_body;

@@ -52,7 +52,8 @@ struct follow {
 struct lane {
     struct follow *follow;
     struct agent *
-        agent; /* counted: the last version seen, asked on after it was removed; NULL: never seen */
+        /* counted: the last version seen, asked on after it was removed; NULL: never seen */
+        agent;
     struct list queue;  /* followed.queue_link: due, waiting for their turn */
     struct timer pause; /* on: the agent had no place for us; nobody asks until it fires */
     unsigned n_polls;   /* under way */
@@ -81,7 +82,8 @@ struct followed {
     struct listen *folded; /* one of them; NULL: none */
     uint64_t interval_ms;  /* until the next question, unless the task is interrupted */
     uint64_t
-        lost_since_ms; /* first of n_lost times the agent denied the task, with no good word since */
+        /* first of n_lost times the agent denied the task, with no good word since */
+        lost_since_ms;
     unsigned n_lost;
     enum a2a_state state;
     bool is_followed; /* known to the store, not at its end */

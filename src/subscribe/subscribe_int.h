@@ -107,14 +107,16 @@ struct page_read;
 struct reader {
     struct list link; /* in feed->readers */
     struct list
-        place; /* waiting, ready, wanting or retrying; unlinked: being told, or its page is read */
+        /* waiting, ready, wanting or retrying; unlinked: being told, or its page is read */
+        place;
     struct feed *feed;
     struct reader_config config;
     uint64_t next;     /* the event it is given next */
     struct task *task; /* counted: to be told first, or told last */
     bool has_task_to_tell;
     bool
-        is_waiting; /* in feed->waiting, and counted there, if `epoch` is the feed's; else woken since */
+        /* in feed->waiting, and counted there, if `epoch` is the feed's; else woken since */
+        is_waiting;
     unsigned epoch;
     bool is_owed; /* on_ready */
     bool is_over;

@@ -15,7 +15,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct agent_defaults defaults = {10, 600000};
+static const struct agent_defaults defaults = {10, 1000, 600000};
 
 static const char *fake_env(const char *name)
 {

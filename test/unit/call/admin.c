@@ -62,8 +62,8 @@ static void open_calls(void)
 
 static void close_calls(void)
 {
-    close_follow();
     calls_free(calls);
+    close_follow();
     close_stage();
 }
 

@@ -31,8 +31,8 @@ static inline void open_calls(uint64_t fresh_ms)
 static inline void close_calls(void)
 {
     CHECK_INT(calls_running(calls), 0);
-    close_follow();
     calls_free(calls);
+    close_follow();
     calls = NULL;
     close_stage();
 }

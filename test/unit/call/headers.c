@@ -60,8 +60,8 @@ static void open_calls(void)
 static void close_calls(void)
 {
     CHECK_INT(calls_running(calls), 0);
-    close_follow();
     calls_free(calls);
+    close_follow();
     calls = NULL;
     close_stage();
 }

@@ -183,7 +183,7 @@ static inline void drop(struct seen *s)
 /* An HTTP answer around a body, in one of a few places that live long enough. */
 static inline const char *http(const char *status, const char *body)
 {
-    static char texts[16][1536];
+    static char texts[16][4096];
     static unsigned at;
     char *text = texts[at++ % 16];
 
