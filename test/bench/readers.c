@@ -5,9 +5,9 @@
  *     readers PORT PATH COUNT STALLED SECONDS <request body
  *
  * Opens COUNT streams with the same request, and STALLED more that read only the head and then nothing. Prints `open` when
- * all heads have come, and after SECONDS (0: when stdin's other end closes, that is never; it is killed then) or when all
- * streams have ended one line of JSON: how many events came, and how old they were, from the "@nanoseconds@" of the
- * monotonic clock that an event carries. Events without one are only counted.
+ * all heads have come, and SECONDS after it, or when all streams have ended, one line of JSON: how many events have come
+ * since then, and how old they were, from the "@nanoseconds@" of the monotonic clock that an event carries. Events without
+ * one are only counted.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -167,7 +167,7 @@ int main(int argc, char **argv)
     int epoll = epoll_create1(0), n, seconds;
     bool told_open = false;
 
-    if (argc != 6)
+    if (argc != 6 || epoll < 0)
         return 64;
     n_readers = (size_t)atol(argv[3]);
     n_stalled = (size_t)atol(argv[4]);
@@ -193,10 +193,10 @@ int main(int argc, char **argv)
             on_readable(events[i].data.ptr, epoll);
         if (!told_open && n_heads == n_readers + n_stalled) {
             told_open = true;
+            n_events = n_ages = 0; /* snapshots, whose events are old */
             printf("open\n");
             fflush(stdout);
-            if (seconds)
-                until = now_ns() + (uint64_t)seconds * 1000000000u;
+            until = now_ns() + (uint64_t)seconds * 1000000000u;
         }
     }
     report();

@@ -24,6 +24,7 @@ from pathlib import Path
 from load import Run, SqliteLoop, pgbench, wrk
 from servers import (HERE, ROOT, SERVER_CPU, Agent, BenchFailed, Database, Nginx, StoryFailed, Superx,
                      build_translate, server_settings)
+from streams import Streamer, begin, fan_out, idle_kb, sending, subscribing, with_stalled
 
 CLIENTS = 64
 POINTS = (8, 32, 64)  # clients of pgbench; with many of them it loses speed
@@ -352,6 +353,55 @@ def part_versions(bench):
         rows += [cpu_row(f"{what}, 1.0 caller of a 0.3 agent", saw[f"{name} across"], "0.3 caller", saw[f"{name} same"]),
                  rate_row("- its rate", saw[f"{name} across"], "0.3 caller", saw[f"{name} same"])]
     return rows
+
+
+def part_fanout(bench):
+    """A thousand readers of one busy task against the least program that tells them; readers beside stalled ones."""
+    gateway = Superx(bench, Streamer(bench), Database(bench).url, cpu=SERVER_CPU)
+    event, ours, theirs = fan_out(bench, gateway, 40, 700, 1000)
+    saw = bench.rounds_of({"superx": ours, "fanout": theirs})
+    ratio = Figure([a.per_cpu_second / b.per_cpu_second for a, b in zip(saw["superx"], saw["fanout"])], "x")
+    rows = [Row(f"events to 1,000 readers of one task, {event} bytes, per CPU second",
+                figure(saw["superx"], "per_cpu_second", "/s"), "a loop of uv_try_write",
+                figure(saw["fanout"], "per_cpu_second", "/s"), ratio, 0.8)]
+    saw = bench.rounds_of({"none": with_stalled(bench, gateway, 40, 8000, 100, 0),
+                           "some": with_stalled(bench, gateway, 40, 8000, 100, 100)})
+    ratio = Figure([b.p99_ms / a.p99_ms for a, b in zip(saw["some"], saw["none"])], "x")
+    rows.append(Row("agent event to 100 readers beside 100 stalled ones, p99", figure(saw["some"], "p99_ms", "ms"),
+                    "none stalled", figure(saw["none"], "p99_ms", "ms"), ratio))
+    return rows
+
+
+def part_live(bench):
+    """An agent's event until its one reader has it, with its commit between, against the commit alone."""
+    streamer = Streamer(bench, cpu=None)
+    database, rows = Database(bench), []
+    folder, loop = bench.folder("pgbench"), SqliteLoop(bench.folder("sqlite"))
+    database.psql(None, file=HERE / "tables.sql")
+    alone = {"PostgreSQL": lambda: pgbench(database, "bare", 1, bench.seconds, folder),
+             "SQLite": lambda: loop.run(bench.seconds)}
+    for store, commit in alone.items():
+        gateway = Superx(bench, streamer, database.url if store == "PostgreSQL" else None)
+        saw = bench.rounds_of({"event": with_stalled(bench, gateway, 100, 700, 1, 0), "commit": commit})
+        rows += [later_row(f"agent event to reader, {store}, p50", saw["event"], "one upsert",
+                           [r.p50_ms for r in saw["commit"]]),
+                 Row("- p99", figure(saw["event"], "p99_ms", "ms"), "one upsert",
+                     figure(saw["commit"], "p99_ms", "ms"))]
+        gateway.stop()
+    loop.close()
+    return rows
+
+
+def part_streams(bench):
+    """Memory of streams that are open and hear nothing."""
+    gateway = Superx(bench, Streamer(bench, cpu=None), Database(bench).url,
+                     env={"MAX_CONNECTIONS": "15000", "AGENT_MAX_STREAMS": "10000"})
+    readers = idle_kb(gateway, subscribing(begin(gateway, 0, 0, 0)), 10000)
+    gateway.stop()
+    gateway.start()
+    senders = idle_kb(gateway, sending(0, 0, 0), 4000)
+    return [Row("RSS per idle stream, 10,000 readers of a task", Figure([readers], "KB"), at_most=8),
+            Row("- 4,000 senders, each with a task and a stream from the agent", Figure([senders], "KB"))]
 
 
 def part_idle(bench):
