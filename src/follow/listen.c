@@ -46,6 +46,7 @@ struct listen {
     unsigned n_storing;
     size_t storing_bytes;
     bool is_stuck;      /* an event, or what is held, waits for the store */
+    bool is_settling;   /* over, but what it said last is not durable yet */
     struct timer timer; /* full store, or the time of what is held */
     enum a2a_state last_state;
 
@@ -129,7 +130,9 @@ void listens_end(struct followed *t)
 
 bool listen_is_on(const struct followed *t)
 {
-    return t->folded && (t->folded->stream || t->folded->hold != HOLD_NOTHING);
+    const struct listen *l = t->folded;
+
+    return l && (l->stream || l->hold != HOLD_NOTHING || l->is_settling);
 }
 
 /* --- the end of a folded stream ------------------------------------------------------------------- */
@@ -142,7 +145,8 @@ static void log_end(const struct listen *l, const struct a2a_fault *fault)
               LOG_Z("cause", fault ? fault->detail : NULL));
 }
 
-/* The stream is over and nothing of it is held: it was right to end here, or it broke. */
+/* The stream is over and nothing of it is held: it was right to end here, or it broke. Until its last word is durable it
+ * still is the task's stream: whoever asks whether more is to come would take the state before that word for the end. */
 static void settle_end(struct listen *l)
 {
     struct followed *t = l->task;
@@ -150,7 +154,9 @@ static void settle_end(struct listen *l)
     bool was_folded = t->folded == l, has_progress = l->has_progress;
     bool is_break = a2a_state_class(l->last_state) == A2A_ACTIVE;
 
-    /* What was appended last need not be durable yet; how to go on is known already. */
+    l->is_settling = l->n_storing > 0;
+    if (l->is_settling)
+        return;
     if (was_folded && !is_break)
         t->state = l->last_state;
     leave(l);
@@ -197,6 +203,8 @@ static void on_stored(void *arg, int err, struct task *task, const char *why)
             commit_hold(l);
         else if (l->stream)
             stream_resume(l->stream);
+    } else if (l->is_settling) {
+        settle_end(l);
     }
 }
 

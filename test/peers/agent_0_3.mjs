@@ -8,6 +8,7 @@ import { agentCardHandler, jsonRpcHandler, UserBuilder } from 'a2a-js-0.3/server
 
 const contexts = new Map(); // of tasks that wait, by id
 const waiting = new Map(); // what ends them
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const status = (taskId, contextId, state, text) => ({
   kind: 'status-update', taskId, contextId, final: !['submitted', 'working'].includes(state),
@@ -39,6 +40,18 @@ const executor = {
       contexts.set(taskId, contextId);
       await new Promise((resolve) => waiting.set(taskId, resolve));
       return;
+    } else if (!task && verb === 'count') {
+      const [, n, ms] = text.split(' ').map(Number);
+      let isCanceled = false;
+      contexts.set(taskId, contextId);
+      waiting.set(taskId, () => { isCanceled = true; });
+      for (let i = 1; i <= n && !isCanceled; i++) {
+        bus.publish({ kind: 'artifact-update', taskId, contextId, append: i > 1, lastChunk: i === n,
+          artifact: { artifactId: 'out', parts: [{ kind: 'text', text: String(i) }] } });
+        await pause(ms);
+      }
+      if (isCanceled) return;
+      bus.publish(status(taskId, contextId, 'completed'));
     } else {
       bus.publish({ kind: 'artifact-update', taskId, contextId, artifact: { artifactId: 'a1',
         parts: [{ kind: 'text', text: `echo: ${text}` }, { kind: 'data', data: { n: 1 } }] } });
@@ -59,7 +72,7 @@ const server = app.listen(0, '127.0.0.1', () => {
   const { port } = server.address();
   const card = {
     name: 'peer 0.3', description: 'made with the SDK 0.3.x', version: '1.2.3', protocolVersion: '0.3.0',
-    url: `http://127.0.0.1:${port}/a2a`, preferredTransport: 'JSONRPC', capabilities: { streaming: false },
+    url: `http://127.0.0.1:${port}/a2a`, preferredTransport: 'JSONRPC', capabilities: { streaming: process.argv[2] === 'streams' },
     defaultInputModes: ['text/plain'], defaultOutputModes: ['text/plain'],
     skills: [{ id: 's', name: 'echo', description: 'echoes', tags: ['test'] }],
   };

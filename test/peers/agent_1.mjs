@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // An agent made with the official JavaScript SDK, 1.x. Speaks A2A 1.0 over JSON-RPC; its port is the line it prints.
-// The first word of a message is the order: ask, wait, say; anything else is echoed.
+// The first word of a message is the order: ask, wait, say, count N MS; anything else is echoed. It streams if the
+// command line says "streams".
 import { randomUUID } from 'node:crypto';
 import express from 'express';
 import { AgentCard, Message, Task, TaskArtifactUpdateEvent, TaskStatusUpdateEvent } from 'a2a-js-1';
@@ -10,6 +11,7 @@ import { agentCardHandler, jsonRpcHandler, UserBuilder } from 'a2a-js-1/server/e
 
 const contexts = new Map(); // of tasks that wait, by id
 const waiting = new Map(); // what ends them
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const status = (taskId, contextId, state, text) =>
   AgentEvent.statusUpdate(TaskStatusUpdateEvent.fromJSON({
@@ -42,6 +44,20 @@ const executor = {
       contexts.set(taskId, contextId);
       await new Promise((resolve) => waiting.set(taskId, resolve));
       return;
+    } else if (!task && verb === 'count') {
+      const [, n, ms] = text.split(' ').map(Number);
+      let isCanceled = false;
+      contexts.set(taskId, contextId);
+      waiting.set(taskId, () => { isCanceled = true; });
+      for (let i = 1; i <= n && !isCanceled; i++) {
+        bus.publish(AgentEvent.artifactUpdate(TaskArtifactUpdateEvent.fromJSON({
+          taskId, contextId, append: i > 1, lastChunk: i === n,
+          artifact: { artifactId: 'out', parts: [{ text: String(i) }] },
+        })));
+        await pause(ms);
+      }
+      if (isCanceled) return;
+      bus.publish(status(taskId, contextId, 'TASK_STATE_COMPLETED'));
     } else {
       bus.publish(AgentEvent.artifactUpdate(TaskArtifactUpdateEvent.fromJSON({
         taskId, contextId, artifact: { artifactId: 'a1', parts: [{ text: `echo: ${text}` }, { data: { n: 1 } }] },
@@ -64,7 +80,7 @@ const server = app.listen(0, '127.0.0.1', () => {
   const card = AgentCard.fromJSON({
     name: 'peer 1', description: 'made with the SDK 1.x', version: '1.2.3',
     supportedInterfaces: [{ url: `http://127.0.0.1:${port}/a2a`, protocolBinding: 'JSONRPC', protocolVersion: '1.0' }],
-    capabilities: { streaming: false }, defaultInputModes: ['text/plain'], defaultOutputModes: ['text/plain'],
+    capabilities: { streaming: process.argv[2] === 'streams' }, defaultInputModes: ['text/plain'], defaultOutputModes: ['text/plain'],
     skills: [{ id: 's', name: 'echo', description: 'echoes', tags: ['test'] }],
   });
   const requestHandler = new DefaultRequestHandler(card, new InMemoryTaskStore(), executor);
