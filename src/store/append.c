@@ -92,6 +92,29 @@ static bool is_context(struct str context)
            str_is_utf8(context);
 }
 
+static size_t push_bytes(const struct store_push_config *push)
+{
+    return push ? push->id.n + push->doc.n + push->secret.n : 0;
+}
+
+/* Behind the rest; there is room. */
+static struct str keep_text(struct buf *b, struct str text)
+{
+    struct str copy = str_make(b->p + b->n, text.n);
+
+    buf_add_str(b, text);
+    return text.p ? copy : STR_NONE;
+}
+
+static void keep_push(struct buf *b, struct pending *p, const struct store_push_config *push)
+{
+    p->has_push = true;
+    p->push = (struct store_push_config){.id = keep_text(b, push->id),
+                                         .form = push->form,
+                                         .doc = keep_text(b, push->doc),
+                                         .secret = keep_text(b, push->secret)};
+}
+
 /* Copies the append, its payloads without insignificant whitespace. NULL when the heap refuses. */
 static struct pending *pending_new(const struct append *a, store_append_fn fn, void *arg)
 {
@@ -102,6 +125,7 @@ static struct pending *pending_new(const struct append *a, store_append_fn fn, v
 
     for (size_t i = 0; i < a->n_events; i++)
         n += a->events[i].payload.n;
+    n += push_bytes(a->push);
     buf_init(&b, n);
     if (!buf_reserve(&b, n)) /* all at once: the views into it must not move */
         return NULL;
@@ -128,6 +152,8 @@ static struct pending *pending_new(const struct append *a, store_append_fn fn, v
         p->events[i] = (struct a2a_event){a->events[i].kind, {b.p + at, b.n - at}};
         at = b.n;
     }
+    if (a->push)
+        keep_push(&b, p, a->push);
     BUG_ON(buf_error(&b) || (void *)b.p != (void *)p);
     return p;
 }
@@ -161,6 +187,9 @@ int store_append(struct store *s, const struct append *a, store_append_fn fn, vo
         return ERR_CANCELED;
     if (a->n_events < 1 || a->n_events > 2 || !task_key_make(&key, a->agent, a->task_id))
         return ERR_INVALID;
+    if (a->push && !push_id_may_be(a->push->id))
+        return ERR_INVALID;
+    n = push_bytes(a->push);
     for (size_t i = 0; i < a->n_events; i++)
         n += a->events[i].payload.n;
     /* One append is taken however large it is, or it could never be. */
@@ -411,7 +440,7 @@ static void on_form(void *arg)
         list_is_empty(&lane->ready))
         return;
     loop_note(s->loop, "store: forming a batch");
-    lane->batch.n_rows = lane->batch.n_events = 0;
+    lane->batch.n_rows = lane->batch.n_events = lane->batch.n_woken = 0;
     lane->batch.bytes = 0;
     lane->batch.at_us = clock_wall_us();
     s->fold_room = FOLD_BYTES_PER_TURN;
@@ -563,6 +592,8 @@ void store_batch_done(struct store *s, struct batch *batch)
     }
     lane->is_busy = false;
     loop_defer(s->loop, &lane->form);
+    if (batch->n_woken && s->on_push)
+        s->on_push(s->on_push_arg);
     store_tell(s);
     store_close_step(s);
 }

@@ -635,6 +635,29 @@ static bool doc_is_due(const struct folding *f)
     return tail > limit || f->now.tail_passes * f->now.doc.n > PASSES_MAX;
 }
 
+/* The last of those with one id counts. */
+static struct store_push_config *place_of(struct row *row, struct str id)
+{
+    for (size_t i = 0; i < row->n_pushes; i++)
+        if (str_is(row->pushes[i].id, id))
+            return &row->pushes[i];
+    row->pushes = mem_resize(row->pushes, row->n_pushes + 1, sizeof *row->pushes);
+    return &row->pushes[row->n_pushes++];
+}
+
+/* The webhooks that came with appends of this row; rare. */
+static void gather_pushes(struct row *row)
+{
+    LIST_EACH (it, &row->appends) {
+        const struct pending *p = CONTAINER_OF(it, struct pending, answer.link);
+
+        if (!p->has_push || p->answer.err)
+            continue;
+        *place_of(row, p->push.id) = p->push;
+        row->bytes += p->push.doc.n + p->push.secret.n + ROW_EVENT_BYTES;
+    }
+}
+
 static bool complete_row(struct folding *f)
 {
     struct work *w = f->work;
@@ -668,6 +691,7 @@ static bool complete_row(struct folding *f)
     row->n_bytes = (row->doc_is_due ? like.doc.n : 0) + f->now.event_bytes;
     row->bytes = like.agent.n + like.id.n + like.context.n + row->n_bytes +
                  row->n_events * ROW_EVENT_BYTES + ROW_EVENT_BYTES;
+    gather_pushes(row);
     return true;
 }
 
@@ -726,6 +750,7 @@ void fold_clear(struct work *w)
     task_unref(w->row.after);
     drop_made(&w->made, NULL);
     mem_free(w->row.events);
+    mem_free(w->row.pushes);
     w->n_events_room = 0;
     w->row = (struct row){0};
     list_init(&w->row.link);

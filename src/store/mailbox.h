@@ -15,6 +15,7 @@ enum letter_kind {
     LETTER_ABANDONED,  /* from the writer: closing, the batch may or may not be durable */
     LETTER_AGENTS,     /* to the writer */
     LETTER_ERRAND,     /* to the writer and back */
+    LETTER_PUSH,       /* to the writer and back */
     LETTER_SPECS,      /* from the writer: the agents of the API */
     LETTER_LOADS,      /* to the reader and back */
     LETTER_LIST,       /* to the reader and back */
@@ -31,6 +32,7 @@ struct letter {
         struct batch *batch;
         struct agents_put *put;
         struct errand *errand;
+        struct push_job *push;
         struct specs *specs;
         struct load_batch *loads;
         struct list_query *query;

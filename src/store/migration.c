@@ -34,10 +34,12 @@ __asm__(".pushsection .data.rel.ro,\"aw\"\n"
         MIGRATION(1, "0001_first", "sqlite")
         MIGRATION(2, "0002_lists_and_agents", "sqlite")
         MIGRATION(3, "0003_streams", "sqlite")
+        MIGRATION(4, "0004_webhooks", "sqlite")
         END
         TABLE(postgres_migrations)
         MIGRATION(1, "0001_first", "postgres")
         MIGRATION(2, "0002_lists_and_agents", "postgres")
         MIGRATION(3, "0003_streams", "postgres")
+        MIGRATION(4, "0004_webhooks", "postgres")
         END
         ".popsection\n");

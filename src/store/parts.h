@@ -3,7 +3,7 @@
  * Inside the store: what its core's files share. store.c opens, closes, answers and tells who listens; append.c queues
  * appends and makes batches of them; fold.c says what a task becomes, chunks.c makes that cheap; miss.c fetches what the
  * cache does not have, load.c makes a task of it; listing.c answers lists; log.c reads a task's log; errand.c does the
- * small writes and knows the agents of the API.
+ * small writes and knows the agents of the API; push.c asks for what concerns webhooks.
  *
  *     store_append -> struct pending -> struct work (one per task) -> struct row in its lane's batch
  *     store_task_get -> cache, or struct asker -> struct miss (one per task) -> struct load
@@ -66,6 +66,8 @@ struct pending {
     struct a2a_event events[2];
     size_t n_events;
     struct str context; /* for a task whose document has none; absent: none given */
+    bool has_push;
+    struct store_push_config push;
     /* Of its row, if it is the first append of one that has committed: told ahead of it. */
     struct news news;
     const char *why;        /* literal, or in why_owned; NULL for none */
@@ -164,6 +166,20 @@ struct chore {
     void *arg;
 };
 
+/* A job of webhooks that was asked for. */
+struct push_chore {
+    struct answer answer;
+    struct push_job job;
+    union {
+        store_done_fn done;
+        store_push_fn rows;
+        store_claim_fn claim;
+        store_settle_fn settle;
+        store_attempts_fn attempts;
+    } fn;
+    void *arg;
+};
+
 /* --- the store ------------------------------------------------------------------------------------ */
 
 struct store {
@@ -208,6 +224,8 @@ struct store {
     void *on_agents_arg;       /* borrowed while set */
     struct specs *specs;       /* owned: as told last; NULL before the database said anything */
     struct deferred tell_specs;
+    void (*on_push)(void *arg); /* or NULL */
+    void *on_push_arg;
 
     bool is_closing, backend_is_closing, backend_is_closed;
     struct timer close_limit;
@@ -260,6 +278,11 @@ void miss_dirty(struct store *s, struct str key); /* the task has just been writ
 
 void errand_init(struct store *s);
 void errand_release(struct store *s);
+
+/* --- push.c --- */
+
+/* Whether a webhook may have that id. */
+bool push_id_may_be(struct str id);
 
 /* --- fold.c --- */
 

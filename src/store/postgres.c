@@ -40,8 +40,10 @@ static void tell(struct postgres *p, enum store_state state, const char *why)
     p->told = true;
     p->state = state;
     pg_say(p->why, sizeof p->why, "%s", why);
-    if (state != STORE_UP)
+    if (state != STORE_UP) {
         pg_errands_refuse(p, why);
+        pg_push_refuse(p, why);
+    }
     store_backend_state(p->base.store, state, p->why);
 }
 
@@ -88,6 +90,7 @@ void postgres_admit(struct postgres *p)
     }
     postgres_judge(p);
     pg_errands_send(p);
+    pg_push_send(p);
 }
 
 /* --- the control connection --------------------------------------------------------------- */
@@ -117,6 +120,9 @@ static void on_result(void *arg, int tag, unsigned query, PGresult **result)
     case PG_TAG_ERRAND:
         pg_errands_result(p, tag, *result);
         break;
+    case PG_TAG_PUSH:
+        pg_push_result(p, query, *result);
+        break;
     default:
         break;
     }
@@ -142,6 +148,9 @@ static void on_sync(void *arg, int tag, const struct pg_error *error)
     case PG_TAG_ERRAND:
         pg_errands_sync(p, tag, error);
         break;
+    case PG_TAG_PUSH:
+        pg_push_sync(p, error);
+        break;
     case PG_TAG_NEWS: /* a beat finds what a lost one would have told */
         break;
     default:
@@ -157,6 +166,7 @@ static void on_down(void *arg, bool was_ready, const char *why)
     p->gate.is_looking = false;
     pg_log_down(p);
     pg_errands_down(p, was_ready, why);
+    pg_push_down(p);
     if (p->is_closing)
         finish_closing(p);
     else
@@ -218,6 +228,11 @@ static void on_errand(struct backend *b, struct errand *errand)
     pg_errands_run(CONTAINER_OF(b, struct postgres, base), errand);
 }
 
+static void on_push(struct backend *b, struct push_job *job)
+{
+    pg_push_run(CONTAINER_OF(b, struct postgres, base), job);
+}
+
 static unsigned on_connections(const struct backend *b)
 {
     const struct postgres *p = CONTAINER_OF(b, struct postgres, base);
@@ -237,6 +252,7 @@ static void free_postgres(struct grave *g)
     pg_target_release(&p->target);
     pg_log_release(p);
     pg_errands_release(p);
+    pg_push_release(p);
     mem_free(p);
 }
 
@@ -248,6 +264,7 @@ static void finish_closing(struct postgres *p)
     pg_conn_close(p->control);
     p->control = NULL;
     pg_errands_stop(p);
+    pg_push_stop(p);
     for (unsigned i = 0; i < p->base.n_lanes; i++)
         pg_lane_stop(&p->lanes[i]);
     for (unsigned i = 0; i < p->n_readers; i++)
@@ -288,6 +305,7 @@ static const struct backend_ops ops = {.commit = on_commit,
                                        .log = on_log,
                                        .agents = on_agents,
                                        .errand = on_errand,
+                                       .push = on_push,
                                        .close = on_close,
                                        .connections = on_connections};
 
@@ -337,6 +355,7 @@ static void start(struct postgres *p)
 
     timer_init(&p->farewell, on_farewell, p);
     pg_errands_init(p);
+    pg_push_init(p);
     pg_gate_init(p);
     pg_log_init(p);
     for (unsigned i = 0; i < p->base.n_lanes; i++)

@@ -11,9 +11,10 @@
  *     postgres_read.c    loads, lists and logs
  *     postgres_log.c     nodes, LISTEN, the log of the other nodes
  *     postgres_errand.c  agents, and tasks of nodes that are gone
+ *     postgres_push.c    webhooks
  *     postgres_db.c      superx db: create, migrate, status, drop
  *
- *     connections   control ......... gate, lease, LISTEN, log, errands    1
+ *     connections   control ......... gate, lease, LISTEN, log, errands, webhooks   1
  *     (pool_size)   lanes ........... appends                              2, or 1 below 4
  *                   readers ......... loads and logs, lists                2, or 1 below 5; on demand
  */
@@ -230,6 +231,7 @@ enum pg_control_tag {
     PG_TAG_SPECS,
     PG_TAG_ERRAND,
     PG_TAG_NEWS,
+    PG_TAG_PUSH,
 };
 
 /* Looks at all connections and tells the core if the store's state or its reason changed. */
@@ -342,6 +344,7 @@ struct pg_lane {
     int ghost_pid;        /* the server process that may still be at it; 0: none */
     char ghost_start[48];
     bool ghost_lives;     /* the fence found it */
+    bool drops_pushes;    /* the database will not have the webhooks of this batch */
     bool each_failed;     /* in LANE_EACH: an error that is no row's fault */
     unsigned n_singles;   /* rounds of LANE_SINGLES for this batch */
     unsigned n_retries;   /* since the last success */
@@ -420,6 +423,30 @@ void pg_errands_down(struct postgres *p, bool was_ready, const char *why);
 void pg_errands_refuse(struct postgres *p, const char *why);
 void pg_errands_stop(struct postgres *p); /* hands back, drops */
 
+/* --- webhooks: postgres_push.c ------------------------------------------------------------ */
+
+/* Statements of a batch. wake: $1 keys, $2 the time; says how many it woke by the rows it changed. insert: $1 keys,
+ * $2 seqs, $3 seqs before, $4 ids, $5 forms, $6 docs, $7 secrets, $8 our boot id, $9 the time. */
+extern const char pg_push_wake_sql[], pg_push_insert_sql[];
+
+struct pg_push {
+    struct list jobs; /* push_job.link; the first n_sent are out */
+    unsigned n_sent;
+    struct deferred refuse; /* hands back what waits with `why` */
+    char why[256];
+    struct pg_values values;
+};
+
+void pg_push_init(struct postgres *p);
+void pg_push_release(struct postgres *p);
+void pg_push_run(struct postgres *p, struct push_job *job);
+void pg_push_send(struct postgres *p);
+void pg_push_result(struct postgres *p, unsigned which, const PGresult *r);
+void pg_push_sync(struct postgres *p, const struct pg_error *error);
+void pg_push_down(struct postgres *p);
+void pg_push_refuse(struct postgres *p, const char *why); /* the store is not up */
+void pg_push_stop(struct postgres *p);
+
 /* --- the struct --------------------------------------------------------------------------- */
 
 struct postgres {
@@ -440,6 +467,7 @@ struct postgres {
     struct pg_lane lanes[PG_LANES];
     struct pg_reader readers[PG_READERS];
     struct pg_errands errands;
+    struct pg_push push;
     bool was_up, is_closing;
     bool in_doubt;          /* see postgres_doubt() */
     enum store_state state; /* as told last */

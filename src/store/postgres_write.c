@@ -95,6 +95,8 @@ static const struct pg_statement statements[] = {
     {"fence", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1::int4 "
               "AND (extract(epoch FROM backend_start) * 1000000)::int8::text = $2::text"},
     {"hint", "SELECT pg_notify($1::text, $2::text)"},
+    {"wake", pg_push_wake_sql},
+    {"push", pg_push_insert_sql},
 };
 
 /* The good plan is known and does not depend on how large the tables are: every row by its index. Left
@@ -121,6 +123,17 @@ static struct rows pick_rows(struct pg_lane *lane, size_t from, size_t to, bool 
 
     for (size_t i = from; i < to; i++)
         if (lane->slots[i].place == SLOT_OPEN && lane->slots[i].row->is_new == are_new)
+            rows.at[rows.n++] = lane->slots[i].row;
+    return rows;
+}
+
+/* All that are open. */
+static struct rows pick_open(struct pg_lane *lane, size_t from, size_t to)
+{
+    struct rows rows = {lane->picked, 0, false};
+
+    for (size_t i = from; i < to; i++)
+        if (lane->slots[i].place == SLOT_OPEN)
             rows.at[rows.n++] = lane->slots[i].row;
     return rows;
 }
@@ -220,6 +233,70 @@ static int send_rows(struct pg_lane *lane, const struct rows *rows)
     return err;
 }
 
+/* --- webhooks ----------------------------------------------------------------------------- */
+
+#define PUSH_COLUMN(v, type, rows, n_all, add)                                                 \
+    do {                                                                                       \
+        pg_add_array((v), (type), (n_all));                                                    \
+        for (size_t i_ = 0; i_ < (rows)->n; i_++) {                                            \
+            const struct row *row = (rows)->at[i_];                                            \
+            for (size_t k_ = 0; k_ < row->n_pushes; k_++) {                                    \
+                const struct store_push_config *push = &row->pushes[k_];                       \
+                (void)push;                                                                    \
+                add;                                                                           \
+            }                                                                                  \
+        }                                                                                      \
+    } while (0)
+
+static int send_values(struct pg_lane *lane, const char *statement)
+{
+    struct pg_values *v = &lane->values;
+    int err = pg_values_end(v);
+
+    if (!err)
+        pg_conn_run(lane->conn, statement, v->values, v->n);
+    pg_values_clear(v);
+    return err;
+}
+
+/* Registers the webhooks that came with these rows. */
+static int send_pushes(struct pg_lane *lane, const struct rows *rows)
+{
+    struct pg_values *v = &lane->values;
+    size_t n = 0;
+
+    for (size_t i = 0; i < rows->n; i++)
+        n += rows->at[i]->n_pushes;
+    if (n == 0 || lane->drops_pushes)
+        return 0;
+    pg_values_clear(v);
+    PUSH_COLUMN(v, PG_UUID, rows, n, pg_element_uuid(v, &row->after->key));
+    PUSH_COLUMN(v, PG_INT8, rows, n, pg_element_int8(v, row->after->seq));
+    PUSH_COLUMN(v, PG_INT8, rows, n, pg_element_int8(v, row->seq_before));
+    PUSH_COLUMN(v, PG_TEXT, rows, n, pg_element_text(v, push->id));
+    PUSH_COLUMN(v, PG_INT2, rows, n, pg_element_int2(v, (int)push->form));
+    PUSH_COLUMN(v, PG_TEXT, rows, n, pg_element_text(v, push->doc));
+    PUSH_COLUMN(v, PG_TEXT, rows, n, pg_element_text(v, push->secret));
+    pg_add_uuid(v, &lane->p->boot_id);
+    pg_add_time(v, lane->batch->at_us);
+    return send_values(lane, "push");
+}
+
+/* Behind all rows of a unit: statements of their own, because only these see what was registered while the rows waited
+ * for their locks (postgres_push.c). */
+static int send_wake(struct pg_lane *lane, const struct rows *rows)
+{
+    struct pg_values *v = &lane->values;
+    int err = send_pushes(lane, rows);
+
+    if (err)
+        return err;
+    pg_values_clear(v);
+    ROW_COLUMN(v, PG_UUID, rows, pg_element_uuid(v, &row->after->key));
+    pg_add_time(v, lane->batch->at_us);
+    return send_values(lane, "wake");
+}
+
 /* --- sending ------------------------------------------------------------------------------ */
 
 static size_t count_slots(const struct pg_lane *lane, int place)
@@ -302,13 +379,20 @@ static int send_kind(struct pg_lane *lane, bool are_new)
     return send_rows(lane, &rows);
 }
 
+static int wake_open(struct pg_lane *lane, size_t from, size_t to)
+{
+    struct rows rows = pick_open(lane, from, to);
+
+    return rows.n ? send_wake(lane, &rows) : 0;
+}
+
 static void send_batch(struct pg_lane *lane)
 {
     for (size_t i = 0; i < lane->n; i++)
         lane->slots[i].came_back = false;
     refuse_giants(lane);
     lane->state = LANE_BATCH;
-    if (send_kind(lane, true) || send_kind(lane, false)) {
+    if (send_kind(lane, true) || send_kind(lane, false) || wake_open(lane, 0, lane->n)) {
         hold_unsent(lane);
         return;
     }
@@ -333,6 +417,10 @@ static void send_singles(struct pg_lane *lane)
             hold_unsent(lane);
             return;
         }
+    if (wake_open(lane, 0, lane->n)) {
+        hold_unsent(lane);
+        return;
+    }
     pg_conn_sync(lane->conn, TAG_SINGLES);
 }
 
@@ -344,7 +432,7 @@ static void send_each(struct pg_lane *lane)
     for (size_t i = 0; i < lane->n && lane->n_each_left < EACH_WINDOW; i++) {
         if (lane->slots[i].place != SLOT_OPEN)
             continue;
-        if (send_one(lane, i)) {
+        if (send_one(lane, i) || wake_open(lane, i, i + 1)) {
             hold_unsent(lane);
             return;
         }
@@ -506,6 +594,17 @@ static bool is_of_row(const struct pg_error *error)
     return class == PG_ERROR_ROW || class == PG_ERROR_LOCKED;
 }
 
+/* Not a row but its webhooks are refused: what should not happen must not keep the row out for ever. */
+static void retry_without_pushes(struct pg_lane *lane, const struct pg_error *error)
+{
+    if (pg_error_classify(error->sqlstate) == PG_ERROR_ROW) {
+        log_event(LOG_ERROR, "webhooks that came with messages could not be registered",
+                  LOG_Z("why", error->text));
+        lane->drops_pushes = true;
+    }
+    retry_all(lane, error);
+}
+
 static struct pg_slot *nth_open(struct pg_lane *lane, size_t n)
 {
     for (size_t i = 0; i < lane->n; i++)
@@ -527,7 +626,10 @@ static void on_batch_sync(struct pg_lane *lane, int tag, const struct pg_error *
     } else if (tag == TAG_SINGLES || count_slots(lane, SLOT_OPEN) == 1) {
         struct pg_slot *bad = nth_open(lane, tag == TAG_SINGLES ? error->query : 0);
 
-        BUG_ON(!bad);
+        if (!bad || (tag == TAG_BATCH && error->query > 0)) {
+            retry_without_pushes(lane, error);
+            return;
+        }
         settle_bad(bad, error);
     }
     proceed(lane);
@@ -631,6 +733,10 @@ static void on_result(void *arg, int tag, unsigned query, PGresult **result)
         lane->ghost_lives = PQntuples(r) > 0;
         return;
     }
+    if (tag != TAG_CHECK && PQnfields(r) == 0) { /* a wake-up, or registrations */
+        lane->batch->n_woken += (unsigned)strtoul(PQcmdTuples(*result), NULL, 10);
+        return;
+    }
     for (int i = 0; i < PQntuples(r); i++) {
         struct uuid key = pg_get_uuid(r, i, 0);
         struct pg_slot *slot = find_slot(lane, &key);
@@ -717,7 +823,7 @@ void pg_lane_commit(struct pg_lane *lane, struct batch *batch)
     lane->batch = batch;
     lane->n = n;
     lane->n_singles = 0;
-    lane->outcome_unknown = false;
+    lane->outcome_unknown = lane->drops_pushes = false;
     lane->ghost_pid = 0;
     lane->state = LANE_HELD;
     pg_lane_resume(lane);

@@ -78,6 +78,14 @@ static void errand(struct backend *b, struct errand *e)
     mailbox_post(&sqlite_of(b)->to_writer, letter);
 }
 
+static void push(struct backend *b, struct push_job *job)
+{
+    struct letter *letter = letter_new(LETTER_PUSH);
+
+    letter->push = job;
+    mailbox_post(&sqlite_of(b)->to_writer, letter);
+}
+
 static void start_closing(struct backend *b)
 {
     struct sqlite *s = sqlite_of(b);
@@ -95,6 +103,7 @@ static const struct backend_ops ops = {
     .log = read_log,
     .agents = put_agents,
     .errand = errand,
+    .push = push,
     .close = start_closing,
 };
 
@@ -168,6 +177,9 @@ static void read_letter(struct sqlite *s, struct letter *letter)
         break;
     case LETTER_ERRAND:
         store_errand_done(s->backend.store, letter->errand);
+        break;
+    case LETTER_PUSH:
+        store_push_done(s->backend.store, letter->push);
         break;
     case LETTER_SPECS:
         store_specs(s->backend.store, letter->specs);

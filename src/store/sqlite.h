@@ -43,6 +43,22 @@ void sqlite_tell(struct sqlite *s, struct letter *letter);
 void sqlite_write_run(void *arg);
 void sqlite_read_run(void *arg);
 
+/* --- sqlite_push.c: webhooks, on the writer's thread, inside its transaction. SQLite result codes. --- */
+
+#define SQLITE_PUSH_STATEMENTS 32
+
+struct sqlite_push {
+    sqlite3 *db;
+    sqlite3_stmt *stmts[SQLITE_PUSH_STATEMENTS];
+};
+
+MUST_CHECK int sqlite_push_prepare(struct sqlite_push *p, sqlite3 *db);
+void sqlite_push_release(struct sqlite_push *p);
+/* Wakes the webhooks of a task that was written, registers those that came with the row. */
+MUST_CHECK int sqlite_push_commit(struct sqlite_push *p, const struct row *row, int64_t at_us,
+                                  unsigned *n_woken);
+MUST_CHECK int sqlite_push_run(struct sqlite_push *p, struct push_job *job);
+
 /* --- sqlite_file.c: the folder, the lock, connections, migrations --- */
 
 /* Makes the folder, parents included, readable by its owner only. */

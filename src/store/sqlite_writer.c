@@ -92,6 +92,7 @@ struct writer {
     int lock; /* descriptor, or -1 */
     sqlite3 *db;
     sqlite3_stmt *stmts[STMT_MAX];
+    struct sqlite_push push;
     int64_t id;                   /* of this writer, in task_events */
     int log_pages;                /* length of the log after the last commit */
     int checkpoint_at, shrink_at; /* from which length on the reader, or we, must act */
@@ -169,7 +170,10 @@ static int prepare_all(struct writer *w, char why[256])
             snprintf(why, 256, "%s: %s", w->s->path, sqlite3_errmsg(w->db));
             return ERR_STORE;
         }
-    return 0;
+    if (sqlite_push_prepare(&w->push, w->db) == SQLITE_OK)
+        return 0;
+    snprintf(why, 256, "%s: %s", w->s->path, sqlite3_errmsg(w->db));
+    return ERR_STORE;
 }
 
 /* Enters this process as node and writer; the folder's lock says that no other node is alive. */
@@ -208,6 +212,7 @@ static void close_database(struct writer *w)
         sqlite3_finalize(w->stmts[i]);
         w->stmts[i] = NULL;
     }
+    sqlite_push_release(&w->push);
     /* The last connection to close moves the whole log into the database and removes it. */
     if (w->db && sqlite3_close(w->db) != SQLITE_OK)
         log_event(LOG_WARN, "the embedded database was not closed cleanly",
@@ -324,7 +329,7 @@ static int find_twin(struct writer *w, struct row *row)
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static int write_row(struct writer *w, struct row *row, int64_t at_us, bool is_repeated)
+static int write_row(struct writer *w, struct row *row, struct batch *batch, bool is_repeated)
 {
     int rc = write_task(w, row);
 
@@ -335,7 +340,9 @@ static int write_row(struct writer *w, struct row *row, int64_t at_us, bool is_r
     if (rc == SQLITE_OK && row->doc_is_due)
         rc = write_doc(w, row->after);
     for (size_t i = 0; i < row->n_events && rc == SQLITE_OK; i++)
-        rc = write_event(w, row, i, at_us);
+        rc = write_event(w, row, i, batch->at_us);
+    if (rc == SQLITE_OK)
+        rc = sqlite_push_commit(&w->push, row, batch->at_us, &batch->n_woken);
     if (rc == SQLITE_OK)
         row->outcome = ROW_COMMITTED;
     return rc;
@@ -349,13 +356,14 @@ static bool is_about_the_row(int rc)
     return kind == SQLITE_CONSTRAINT || kind == SQLITE_TOOBIG || kind == SQLITE_MISMATCH;
 }
 
-static int write_row_alone(struct writer *w, struct row *row, int64_t at_us, bool is_repeated)
+static int write_row_alone(struct writer *w, struct row *row, struct batch *batch,
+                           bool is_repeated)
 {
     int rc = step(w, STMT_SAVE);
 
     if (rc != SQLITE_OK)
         return rc;
-    rc = write_row(w, row, at_us, is_repeated);
+    rc = write_row(w, row, batch, is_repeated);
     if (is_about_the_row(rc)) {
         row->outcome = ROW_REFUSED;
         snprintf(row->why, sizeof row->why, "%s", sqlite3_errmsg(w->db));
@@ -375,13 +383,14 @@ static int write_batch(struct writer *w, struct batch *batch, struct attempt *a)
 {
     int rc = step(w, STMT_BEGIN);
 
+    batch->n_woken = 0;
     if (rc != SQLITE_OK)
         return rc;
     LIST_EACH (it, &batch->rows) {
         struct row *row = CONTAINER_OF(it, struct row, link);
 
-        rc = a->is_isolating ? write_row_alone(w, row, batch->at_us, a->is_repeated)
-                             : write_row(w, row, batch->at_us, a->is_repeated);
+        rc = a->is_isolating ? write_row_alone(w, row, batch, a->is_repeated)
+                             : write_row(w, row, batch, a->is_repeated);
         if (rc != SQLITE_OK)
             return rc;
     }
@@ -661,6 +670,28 @@ static void do_errand(struct writer *w, struct letter *letter)
         tell_specs(w);
 }
 
+/* --- webhooks ------------------------------------------------------------------------------------- */
+
+/* Tried once. Takes the letter. */
+static void do_push(struct writer *w, struct letter *letter)
+{
+    struct push_job *job = letter->push;
+    int rc = step(w, STMT_BEGIN);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite_push_run(&w->push, job);
+    if (rc == SQLITE_OK && job->err == ERR_NOMEM)
+        roll_back(w);
+    else if (rc == SQLITE_OK)
+        rc = step(w, STMT_COMMIT);
+    if (rc != SQLITE_OK) {
+        job->err = ERR_STORE;
+        snprintf(job->why, sizeof job->why, "%s: %s", w->s->path, sqlite3_errmsg(w->db));
+        roll_back(w);
+    }
+    sqlite_tell(w->s, letter);
+}
+
 /* --- the thread ----------------------------------------------------------------------------------- */
 
 static void serve(struct writer *w, bool is_open)
@@ -681,6 +712,10 @@ static void serve(struct writer *w, bool is_open)
         } else if (letter && letter->kind == LETTER_ERRAND) {
             BUG_ON(!is_open);
             do_errand(w, letter);
+            continue;
+        } else if (letter && letter->kind == LETTER_PUSH) {
+            BUG_ON(!is_open);
+            do_push(w, letter);
             continue;
         }
         if (is_open)

@@ -28,6 +28,7 @@
 #include "lib/str.h"
 
 struct store;
+struct store_push_config;
 
 /* --- opening -------------------------------------------------------------------------------------- */
 
@@ -121,6 +122,9 @@ struct append {
      * made up. It stands in tasks.context and struct task, never in the document. What cannot be one (more than 512
      * bytes, control characters) counts as absent; a task that has a context keeps it. */
     struct str context;
+    /* A webhook that is registered with these events: its receiver is told of them, and of what follows. Not registered
+     * when nothing is committed (ERR_FINAL, ...). NULL: none. */
+    const struct store_push_config *push;
     bool likely_new; /* nobody named the task before: insert first, look only if that fails */
 };
 
@@ -291,5 +295,8 @@ enum store_db_command {
  * Reset and drop must have been confirmed by the caller (the CLI asks or takes --yes). */
 int store_db_run(enum store_db_command command, const struct store_config *config, FILE *out,
                  bool json);
+
+/* The other room behind this door. */
+#include "store/push.h"
 
 #endif

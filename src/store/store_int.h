@@ -19,6 +19,7 @@
 #ifndef STORE_STORE_INT_H
 #define STORE_STORE_INT_H
 
+#include "lib/arena.h"
 #include "lib/buf.h"
 #include "lib/limits.h"
 #include "lib/list.h"
@@ -45,6 +46,9 @@ struct row {
     /* owned; payloads are the row's appends' or the fold's, who keep them until the commit was told */
     struct store_event *events;
     size_t n_events;
+    /* owned; webhooks registered with it, whose strings are the row's appends' */
+    struct store_push_config *pushes;
+    size_t n_pushes;
     uint64_t first_wseq;      /* of events[0]; the others follow without holes */
     size_t bytes;             /* what it takes in a batch */
     size_t n_bytes;           /* of payloads, and of the document if it is due */
@@ -58,7 +62,8 @@ struct batch {
     struct list rows;
     unsigned n_rows, n_events;
     size_t bytes;
-    int64_t at_us; /* commit time as the gateway saw it: `at` of the events */
+    int64_t at_us;    /* commit time as the gateway saw it: `at` of the events */
+    unsigned n_woken; /* webhooks that it made due; set by the backend */
 };
 
 /* --- loads: tasks the cache does not have ------------------------------------------------------------ */
@@ -165,6 +170,46 @@ struct errand {
     struct arena arena;
 };
 
+/* --- webhooks: claims, settlements, registrations --------------------------------------------------------- */
+
+enum push_kind {
+    PUSH_PUT,
+    PUSH_DELETE,
+    PUSH_NOTE,
+    PUSH_LIST,
+    PUSH_RETRY,
+    PUSH_CLAIM,
+    PUSH_SETTLE,
+    PUSH_SWEEP,
+    PUSH_PRUNE,
+    PUSH_ATTEMPTS,
+};
+
+/* Which members are given depends on the kind; strings are in `arena`. */
+struct push_job {
+    struct list link; /* the backend's, while it has it */
+    enum push_kind kind;
+    struct uuid owner, key;
+    struct str agent, task_id, id, payload;
+    struct store_push_config config;
+    enum a2a_version dialect; /* of payload */
+    int64_t now_us;
+    struct store_push_query query; /* LIST */
+    unsigned limit;
+    struct store_push_result *results; /* SETTLE: n_results of them */
+    size_t n_results;
+    /* answer */
+    int err; /* 0; ERR_ABSENT, ERR_FULL (PUT); ERR_STORE with why */
+    char why[256];
+    struct store_push *rows; /* LIST, CLAIM; room for `limit` */
+    struct store_push_attempt *attempts;
+    size_t n;        /* rows or attempts */
+    uint64_t *heads; /* SETTLE: one for each result, 0 until it comes back */
+    bool found;      /* LIST of one task: there is such a task */
+    int64_t next_due_us;
+    struct arena arena;
+};
+
 /* --- the backend -------------------------------------------------------------------------------------- */
 
 struct backend;
@@ -178,6 +223,7 @@ struct backend_ops {
     void (*agents)(struct backend *b, struct agents_put *put);
     /* asked only while the store is up */
     void (*errand)(struct backend *b, struct errand *errand);
+    void (*push)(struct backend *b, struct push_job *job);
     /* Stops; hands back everything it holds (commits it cannot finish: every row stays unfinished, see
      * store_batch_abandoned), then store_backend_closed(). */
     void (*close)(struct backend *b);
@@ -212,6 +258,12 @@ struct store_event *log_query_add(struct log_query *query);
 void store_errand_done(struct store *s, struct errand *errand);
 /* TAKE, on any thread: adds a task to those taken; the strings are copied. False: passed over, and said so. */
 bool errand_add(struct errand *e, struct str agent, struct str id, enum a2a_state state);
+void store_push_done(struct store *s, struct push_job *job);
+/* LIST and CLAIM, on any thread: the next row, to be filled; strings by push_keep(). NULL: `limit` are there. */
+struct store_push *push_add_row(struct push_job *job);
+struct store_push_attempt *push_add_attempt(struct push_job *job);
+/* A copy in the job's arena; what there is no room for is absent, and job->err says so. */
+struct str push_keep(struct push_job *job, struct str text);
 void store_specs(struct store *s, struct specs *specs); /* takes it */
 void store_backend_closed(struct store *s);
 /* Another node wrote this task (its log was read): a cached copy older than seq goes, listeners are told. */

@@ -748,8 +748,8 @@ TEST(two_nodes_migrate_at_once)
     TURN_UNTIL(&r, a.state != STORE_OPENING && b.state != STORE_OPENING);
     CHECK_INT(a.state, STORE_UP);
     CHECK_INT(b.state, STORE_UP);
-    CHECK_INT(suite_number(&r.config, "SELECT count(*) FROM migrations"), 3);
-    CHECK_INT(suite_number(&r.config, "SELECT count(DISTINCT number) FROM migrations"), 3);
+    CHECK_INT(suite_number(&r.config, "SELECT count(*) FROM migrations"), 4);
+    CHECK_INT(suite_number(&r.config, "SELECT count(DISTINCT number) FROM migrations"), 4);
     rig_stop(&a);
     rig_stop(&b);
     rig_close(&r);
@@ -996,6 +996,8 @@ TEST(agents_are_saved_while_connections_are_lost)
     rig_close(&r);
 }
 
+#include "postgres_push.h"
+
 static int64_t count_owned(const struct rig *r)
 {
     char sql[160];
@@ -1128,7 +1130,7 @@ TEST(pending_migrations_are_refused_until_somebody_migrates)
     execute(&r.config,
             "DO $$ BEGIN EXECUTE format('DROP SCHEMA %I CASCADE', current_schema()); END $$");
     r.config.migrate = false;
-    CHECK(open_until(&r, STORE_REFUSED, "3 pending migrations "));
+    CHECK(open_until(&r, STORE_REFUSED, "4 pending migrations "));
     CHECK(strstr(store_why(r.store), "superx db migrate") != NULL);
     CHECK_INT(postgres_db_run(STORE_DB_STATUS, &r.config, out, false), 3);
     CHECK_INT(postgres_db_run(STORE_DB_MIGRATE, &r.config, out, false), 0);
@@ -1361,10 +1363,11 @@ TEST(the_life_of_a_database)
     CHECK_STR(str_of(text),
               STR("{\"migrations\":[{\"number\":1,\"name\":\"0001_first\",\"status\":\"down\"},"
                   "{\"number\":2,\"name\":\"0002_lists_and_agents\",\"status\":\"down\"},"
-                  "{\"number\":3,\"name\":\"0003_streams\",\"status\":\"down\"}],"
-                  "\"pending\":3}\n"));
+                  "{\"number\":3,\"name\":\"0003_streams\",\"status\":\"down\"},"
+                  "{\"number\":4,\"name\":\"0004_webhooks\",\"status\":\"down\"}],"
+                  "\"pending\":4}\n"));
     CHECK_INT(run_db(&config, STORE_DB_SETUP, false, text, sizeof text), 0);
-    CHECK(strstr(text, "3 migrations applied") != NULL);
+    CHECK(strstr(text, "4 migrations applied") != NULL);
     CHECK_INT(run_db(&config, STORE_DB_MIGRATE, false, text, sizeof text), 0);
     CHECK(strstr(text, "up to date") != NULL);
     CHECK_INT(run_db(&config, STORE_DB_STATUS, false, text, sizeof text), 0);

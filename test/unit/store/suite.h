@@ -1080,5 +1080,6 @@ TEST(random_programs_agree_with_the_model)
 
 #include "suite_agents.h"
 #include "suite_lists.h"
+#include "suite_push.h"
 
 #endif
