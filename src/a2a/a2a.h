@@ -300,6 +300,7 @@ void a2a_task_write_summary(struct buf *out, struct str agent, struct str id,
 
 /* The other rooms behind this door. */
 #include "a2a/card.h"
+#include "a2a/push.h"
 #include "a2a/stream.h"
 #include "a2a/translate.h"
 

@@ -9,6 +9,7 @@
 #include "lib/buf.h"
 #include "lib/limits.h"
 #include "lib/list.h"
+#include "lib/network.h"
 
 #define BINDING_PAGES 16
 
@@ -20,11 +21,9 @@ struct page {
 
 /* --- public.c: under which address callers reach the gateway --------------------------------------- */
 
-struct public_network;
-
 struct public_address {
-    struct buf base; /* PUBLIC_URL with a '/' behind it; empty: each request says it */
-    struct public_network *trusted; /* owned */
+    struct buf base;         /* PUBLIC_URL with a '/' behind it; empty: each request says it */
+    struct network *trusted; /* owned */
     size_t n_trusted;
     const char *listen; /* borrowed from the configuration */
     uint16_t port;
@@ -83,6 +82,11 @@ struct pending *pending_new(struct binding *b, struct exchange *x, enum surface 
 /* Starts the call for a pending request and sees to it that exactly one answer leaves. */
 void pending_start(struct pending *p, const struct call_request *request);
 void pending_start_admin(struct pending *p, const struct call_admin_request *request);
+void pending_start_push(struct pending *p, const struct call_push_request *request);
+void pending_start_webhooks(struct pending *p, const struct call_webhooks_request *request);
+
+/* Whether the method is one of push notification configurations. */
+bool is_push_method(enum a2a_method method);
 
 void pending_free_idle(struct binding *b);
 

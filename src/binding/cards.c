@@ -158,7 +158,7 @@ static void answer_card(struct card_request *c, const struct call_card *card)
 {
     struct binding *b = c->binding;
     enum a2a_card_form form = c->is_asked ? c->asked : A2A_CARD_HYBRID;
-    struct a2a_card_offer offer = {.streaming = true, .push = false};
+    struct a2a_card_offer offer = {.streaming = true, .push = true};
     const struct http_head *head = exchange_head(c->exchange);
     char digest[DIGEST_HEX + 1], etag[ETAG_HEX + 3];
     struct buf url, out;

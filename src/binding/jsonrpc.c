@@ -47,6 +47,13 @@ void jsonrpc_on_request(struct binding *b, struct exchange *x, struct str agent_
         answer_fault(b, x, SURFACE_A2A, &a2a, &fault);
         return;
     }
+    if (is_push_method(a2a.method)) {
+        struct call_push_request push = {
+            .agent = agent_id, .request_id = request.request_id, .a2a = &a2a};
+
+        pending_start_push(pending_new(b, x, SURFACE_A2A, &a2a), &push);
+        return;
+    }
     request.a2a = &a2a;
     pending_start(pending_new(b, x, SURFACE_A2A, &a2a), &request);
 }

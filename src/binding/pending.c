@@ -387,3 +387,21 @@ void pending_start_admin(struct pending *p, const struct call_admin_request *req
     exchange_on_gone(p->exchange, on_gone, p);
     call_admin_start(p->binding->calls, request, on_admin, p);
 }
+
+bool is_push_method(enum a2a_method method)
+{
+    return method == A2A_PUSH_SET || method == A2A_PUSH_GET || method == A2A_PUSH_LIST ||
+           method == A2A_PUSH_DELETE;
+}
+
+void pending_start_push(struct pending *p, const struct call_push_request *request)
+{
+    exchange_on_gone(p->exchange, on_gone, p);
+    call_push_start(p->binding->calls, request, on_admin, p);
+}
+
+void pending_start_webhooks(struct pending *p, const struct call_webhooks_request *request)
+{
+    exchange_on_gone(p->exchange, on_gone, p);
+    call_webhooks_start(p->binding->calls, request, on_admin, p);
+}

@@ -13,62 +13,24 @@
  *
  * A base URL ends in '/': some clients resolve the card's path against it and drop what stands behind the last slash.
  */
-#include <arpa/inet.h>
 #include <stdio.h>
 
 #include "binding/binding_int.h"
 #include "lib/mem.h"
+#include "lib/network.h"
 #include "lib/url.h"
 
-/* An address or a network; IPv4 as IPv6 has it, ::ffff:a.b.c.d. */
-struct public_network {
-    unsigned char address[16];
-    unsigned bits;
-};
-
 /* --- the settings --- */
-
-/* Reads a numeric address; *bits is its length. */
-static bool read_address(struct str text, unsigned char out[16], unsigned *bits)
-{
-    char z[INET6_ADDRSTRLEN];
-
-    if (text.n >= sizeof z || memchr(text.p, '\0', text.n))
-        return false;
-    memcpy(z, text.p, text.n);
-    z[text.n] = '\0';
-    memcpy(out, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12);
-    *bits = 32;
-    if (inet_pton(AF_INET, z, out + 12) == 1)
-        return true;
-    *bits = 128;
-    return inet_pton(AF_INET6, z, out) == 1;
-}
-
-static bool read_network(struct str text, struct public_network *out)
-{
-    struct str prefix = text, address = str_cut(&prefix, '/');
-    unsigned family_bits;
-    uint64_t n;
-
-    if (!read_address(address, out->address, &family_bits))
-        return false;
-    n = family_bits;
-    if (prefix.p && (str_to_u64(prefix, &n) || n > family_bits))
-        return false;
-    out->bits = 128 - family_bits + (unsigned)n;
-    return true;
-}
 
 static int read_proxies(struct public_address *p, struct str list, char why[256])
 {
     while (list.p) {
         struct str item = str_trim(str_cut(&list, ','));
-        struct public_network network;
+        struct network network;
 
         if (item.n == 0)
             continue;
-        if (!read_network(item, &network)) {
+        if (!network_read(item, &network)) {
             snprintf(why, 256,
                      "TRUSTED_PROXIES: \"%.*s\" is neither an address nor a network such as "
                      "10.0.0.0/8 or fd00::/8",
@@ -142,31 +104,21 @@ void public_release(struct public_address *p)
 
 /* --- a request --- */
 
-static bool is_in_network(const struct public_network *n, const unsigned char address[16])
-{
-    unsigned whole = n->bits / 8, rest = n->bits % 8;
-
-    if (memcmp(n->address, address, whole) != 0)
-        return false;
-    return !rest || (n->address[whole] ^ address[whole]) >> (8 - rest) == 0;
-}
-
 bool public_is_proxy(const struct public_address *p, const char *peer)
 {
     const char *colon = strrchr(peer, ':');
-    unsigned char address[16];
+    unsigned char address[NETWORK_ADDRESS];
     struct str text;
-    unsigned bits;
 
     if (!p->n_trusted || !colon)
         return false;
     text = str_make(peer, (size_t)(colon - peer));
     if (text.n > 2 && text.p[0] == '[')
         text = str_make(text.p + 1, text.n - 2);
-    if (!read_address(text, address, &bits))
+    if (!network_read_address(text, address))
         return false;
     for (size_t i = 0; i < p->n_trusted; i++)
-        if (is_in_network(&p->trusted[i], address))
+        if (network_has(&p->trusted[i], address))
             return true;
     return false;
 }
@@ -197,12 +149,11 @@ static bool read_parts(struct buf *scratch, struct str scheme, struct str author
 
 static bool is_loopback_host(struct str host)
 {
-    unsigned char address[16];
-    unsigned bits;
+    unsigned char address[NETWORK_ADDRESS];
 
     if (str_is_nocase(host, STR("localhost")))
         return true;
-    if (!read_address(host, address, &bits))
+    if (!network_read_address(host, address))
         return false;
     return !memcmp(address, "\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f", 13) ||
            !memcmp(address, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16);

@@ -5,6 +5,8 @@
  *     message.send  tasks.get  tasks.list  tasks.cancel       A2A operations; the agent is named in the params
  *     message.stream  tasks.subscribe                         the same, answered with a stream; tasks.subscribe tells the
  *                                                             whole task at each change, A2A's own names tell updates
+ *     tasks.pushNotificationConfig.set  .get  .list  .delete  webhooks of a task
+ *     webhooks.list  .show  .attempts  .retry  .test          for who runs the gateway: guarded
  *     agents.list  agents.get  agents.health                  looking
  *     agents.upsert  agents.delete  agents.refreshCard  agents.check       changing, or making us call out: guarded
  *
@@ -43,12 +45,22 @@ static const struct admin_method {
     {"agents.check", CALL_AGENTS_CHECK, true, false, false},
 };
 
+static const struct webhooks_method {
+    const char *name;
+    enum call_webhooks_op op;
+} webhooks_methods[] = {
+    {"webhooks.list", CALL_WEBHOOKS_LIST},   {"webhooks.show", CALL_WEBHOOKS_SHOW},
+    {"webhooks.retry", CALL_WEBHOOKS_RETRY}, {"webhooks.attempts", CALL_WEBHOOKS_ATTEMPTS},
+    {"webhooks.test", CALL_WEBHOOKS_TEST},
+};
+
 /* One request, as far as it is understood. All views into the body or into `params`. */
 struct rpc {
     struct binding *binding;
     struct exchange *exchange;
     struct a2a_request request;
-    const struct admin_method *admin; /* NULL: request.method says which */
+    const struct admin_method *admin; /* both NULL: request.method says which */
+    const struct webhooks_method *webhooks;
     bool want_summaries, want_whole_tasks;
     bool is_for_first;   /* a send whose caller would have a stream's first event */
     struct str given;    /* params as the caller wrote them; absent: none */
@@ -126,7 +138,10 @@ static bool find_admin(struct rpc *r, struct str name)
     for (size_t i = 0; i < sizeof admin_methods / sizeof *admin_methods; i++)
         if (is_same_method(name, admin_methods[i].name))
             r->admin = &admin_methods[i];
-    return r->admin != NULL;
+    for (size_t i = 0; i < sizeof webhooks_methods / sizeof *webhooks_methods; i++)
+        if (is_same_method(name, webhooks_methods[i].name))
+            r->webhooks = &webhooks_methods[i];
+    return r->admin || r->webhooks;
 }
 
 /* A2A's methods: their own names of either version, and those of 0.3 with dots. */
@@ -147,6 +162,8 @@ static int find_method(struct rpc *r, struct str name, struct a2a_fault *fault)
     }
     a2a_fault_set(fault, A2A_ERROR_METHOD_NOT_FOUND,
                   "\"%.*s\" is none of message.send|stream, tasks.get|list|cancel|subscribe, "
+                  "tasks.pushNotificationConfig.set|get|list|delete, "
+                  "webhooks.list|show|attempts|retry|test, "
                   "agents.list|get|upsert|delete|refreshCard|health|check",
                   name.n > 60 ? 60 : (int)name.n, name.p);
     return ERR_INVALID;
@@ -345,12 +362,6 @@ static int refuse_unbuilt(const struct rpc *r, struct a2a_fault *fault)
     case A2A_CANCEL:
     case A2A_SUBSCRIBE:
         return 0;
-    case A2A_PUSH_SET:
-    case A2A_PUSH_GET:
-    case A2A_PUSH_LIST:
-    case A2A_PUSH_DELETE:
-        return rpc_fail(fault, A2A_ERROR_PUSH_NOT_SUPPORTED,
-                        "webhooks are not built yet in this release");
     default:
         return rpc_fail(fault,
                         r->request.version == A2A_0_3 ? A2A_ERROR_EXTENDED_CARD
@@ -380,20 +391,55 @@ static void settle_for_json(struct rpc *r)
         r->request.method = A2A_GET;
 }
 
+static int run_webhooks(struct rpc *r, struct a2a_fault *fault)
+{
+    struct call_webhooks_request request = {.op = r->webhooks->op,
+                                            .params = r->given,
+                                            .request_id = exchange_request_id(r->exchange)};
+
+    if (check_guard(r, fault))
+        return ERR_INVALID;
+    pending_start_webhooks(pending_new(r->binding, r->exchange, SURFACE_RPC, &r->request),
+                           &request);
+    return 0;
+}
+
+static int run_push(struct rpc *r, struct a2a_fault *fault)
+{
+    struct call_push_request request = {
+        .request_id = exchange_request_id(r->exchange), .a2a = &r->request, .is_superx = true};
+
+    if (!r->given.p)
+        return rpc_fail(fault, A2A_ERROR_INVALID_PARAMS, "params are missing");
+    r->request.params = r->given;
+    pending_start_push(pending_new(r->binding, r->exchange, SURFACE_RPC, &r->request),
+                       &request);
+    return 0;
+}
+
 static int run_call(struct rpc *r, struct a2a_fault *fault)
 {
     struct call_request request = {.a2a = &r->request,
                                    .request_id = exchange_request_id(r->exchange),
                                    .want_summaries = r->want_summaries,
+                                   .is_superx = true,
                                    .want_whole_tasks = r->want_whole_tasks};
+    struct str webhook = STR_NONE;
     struct pending *p;
 
+    if (is_push_method(r->request.method))
+        return run_push(r, fault);
     if (refuse_unbuilt(r, fault))
         return ERR_INVALID;
     settle_for_json(r);
-    if (rpc_params_write(&r->params, r->given, &r->request, &request.agent, fault) ||
+    if (rpc_params_write(&r->params, r->given, &r->request, &request.agent, &webhook, fault) ||
         a2a_params_read(buf_str(&r->params), &r->request, fault))
         return ERR_INVALID;
+    if (webhook.p && r->request.push_config.p)
+        return rpc_fail(fault, A2A_ERROR_INVALID_PARAMS,
+                        "two webhooks come with this message; give one, or register the other");
+    if (webhook.p)
+        r->request.push_config = webhook;
     request.no_wait = r->is_for_first;
     if (r->is_for_first)
         r->request.wait = A2A_WAIT_NOT;
@@ -418,7 +464,9 @@ void rpc_on_request(struct binding *b, struct exchange *x)
     buf_init(&r.params, LIMIT_REQUEST_BODY + KB(1)); /* what was given, and a message id */
     err = read_envelope(&r, &fault);
     if (!err)
-        err = r.admin ? run_admin(&r, &fault) : run_call(&r, &fault);
+        err = r.admin      ? run_admin(&r, &fault)
+              : r.webhooks ? run_webhooks(&r, &fault)
+                           : run_call(&r, &fault);
     if (err)
         answer_fault(b, x, SURFACE_RPC, &r.request, &fault);
     buf_release(&r.params);

@@ -19,10 +19,12 @@ MUST_CHECK int rpc_fail(struct a2a_fault *fault, enum a2a_error error, const cha
 
 /* Reads the params of message.send, tasks.get, tasks.list or tasks.cancel (`request->method`), in any spelling, and
  * writes them to `out` as A2A's params in one spelling, for a2a_params_read(). request->shape says in which version's
- * words they are. *agent: the agent they select (a view of params), absent if none.
+ * words they are. *agent: the agent they select, *webhook: the webhook that comes with a message (views of params), absent
+ * if none.
  * ERR_INVALID with *fault. `params` absent or an object accepted by json_scan(). */
 MUST_CHECK int rpc_params_write(struct buf *out, struct str params, struct a2a_request *request,
-                                struct str *agent, struct a2a_fault *fault);
+                                struct str *agent, struct str *webhook,
+                                struct a2a_fault *fault);
 
 /* Reads the params of agents.*: *id is the agent they select (a view of params), absent if none; `out` receives the
  * agent's record, or nothing when none is given. In {agent: {...}} and {id, url, ...} alike the record's id is said

@@ -9,8 +9,7 @@
  *     {agent: {...}}, {name, url, ...}            -->  {id, url, ...}
  *
  * Two spellings of one parameter are one want of the scanner, so giving both is refused, whatever they say. What is
- * not a parameter of ours stays in place and travels on. Webhooks end in the gateway: until they are built they are
- * refused here, and never sent on.
+ * not a parameter of ours stays in place and travels on. Webhooks end in the gateway: they are taken out here.
  */
 #include "binding/rpc_int.h"
 
@@ -240,7 +239,23 @@ static int write_message(struct buf *out, const struct str *slots, struct a2a_fa
 static bool is_consumed(const struct str *slots, struct str value)
 {
     return value.p == slots[SLOT_AGENT].p || value.p == slots[SLOT_TASK].p ||
-           value.p == slots[SLOT_CONTEXT].p;
+           value.p == slots[SLOT_CONTEXT].p || value.p == slots[SLOT_PUSH].p;
+}
+
+/* The metadata without what is for us. */
+static void write_metadata(struct buf *out, const struct str *slots)
+{
+    struct json_cursor cursor;
+    struct str key, value;
+    bool first = true;
+
+    JSON_EACH_MEMBER (&cursor, slots[SLOT_METADATA], &key, &value) {
+        if (value.p == slots[SLOT_WEBHOOK].p)
+            continue;
+        json_write_key(out, &first, key);
+        buf_add_str(out, value);
+    }
+    json_write_end(out, first);
 }
 
 static int write_send(struct buf *out, struct str params, const struct str *slots,
@@ -252,9 +267,9 @@ static int write_send(struct buf *out, struct str params, const struct str *slot
 
     if (!slots[SLOT_AGENT].p)
         return rpc_fail(fault, A2A_ERROR_INVALID_PARAMS, "agentId is required");
-    if (slots[SLOT_PUSH].p || slots[SLOT_WEBHOOK].p)
-        return rpc_fail(fault, A2A_ERROR_PUSH_NOT_SUPPORTED,
-                        "webhooks are not built yet; send without one");
+    if (slots[SLOT_PUSH].p && slots[SLOT_WEBHOOK].p)
+        return rpc_fail(fault, A2A_ERROR_INVALID_PARAMS,
+                        "two webhooks come with this message; give one, or register the other");
     if (json_type(slots[SLOT_MESSAGE]) != JSON_OBJECT)
         return rpc_fail(fault, A2A_ERROR_INVALID_PARAMS, "params.message must be an object");
     request->shape = message_shape(slots[SLOT_MESSAGE]);
@@ -262,7 +277,9 @@ static int write_send(struct buf *out, struct str params, const struct str *slot
         if (is_consumed(slots, value) || json_type(value) == JSON_NULL)
             continue;
         json_write_key(out, &first, key);
-        if (value.p != slots[SLOT_MESSAGE].p)
+        if (value.p == slots[SLOT_METADATA].p && slots[SLOT_WEBHOOK].p)
+            write_metadata(out, slots);
+        else if (value.p != slots[SLOT_MESSAGE].p)
             buf_add_str(out, value);
         else if (write_message(out, slots, fault))
             return ERR_INVALID;
@@ -322,7 +339,7 @@ static const struct json_want *wants_of(enum a2a_method method)
 }
 
 int rpc_params_write(struct buf *out, struct str params, struct a2a_request *request,
-                     struct str *agent, struct a2a_fault *fault)
+                     struct str *agent, struct str *webhook, struct a2a_fault *fault)
 {
     struct str slots[SLOT_MAX];
     int err = scan(params, wants_of(request->method), slots, fault);
@@ -331,6 +348,7 @@ int rpc_params_write(struct buf *out, struct str params, struct a2a_request *req
     err = err ? err : read_agent(slots[SLOT_AGENT], agent, fault);
     if (err)
         return err;
+    *webhook = slots[SLOT_WEBHOOK].p ? slots[SLOT_WEBHOOK] : slots[SLOT_PUSH];
     if (request->method == A2A_SEND || request->method == A2A_STREAM)
         err = write_send(out, params, slots, request, fault);
     else if (request->method == A2A_LIST)

@@ -92,8 +92,10 @@ enum call_flow append_start(struct call *c)
 
     /* Other words are longer, but not that much. */
     buf_init(&message, 2 * LIMIT_REQUEST_BODY);
-    if (c->request.method == A2A_SEND || c->request.method == A2A_STREAM)
+    if (c->request.method == A2A_SEND || c->request.method == A2A_STREAM) {
         add_message(c, &message, &append);
+        append.push = c->has_push ? &c->push : NULL;
+    }
     if (!c->only_message)
         append.events[append.n_events++] = (struct a2a_event){A2A_EVENT_TASK, c->reply->object};
     err = append.task_id.p && append.n_events

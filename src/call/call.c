@@ -213,6 +213,7 @@ static void free_call(struct call *c)
 
     timer_stop(calls->loop, &c->store_wait);
     call_stop_watching(c);
+    webhook_look_cancel(c->look);
     stream_close(c->stream);
     list_remove(&c->link);
     calls->n_running--;
@@ -300,6 +301,7 @@ static int copy_request(struct call *c, const struct call_request *request)
     c->want_summaries = request->want_summaries;
     c->want_whole_tasks = request->want_whole_tasks;
     c->no_wait = request->no_wait;
+    c->is_superx = request->is_superx;
     if (r->task_id.p)
         c->task_id = call_decode_id(&c->arena, r->task_id);
     return call_keep_headers(c, request);
@@ -375,13 +377,6 @@ static bool is_unbuilt(const struct a2a_request *r, struct a2a_fault *fault)
     case A2A_CANCEL:
     case A2A_SUBSCRIBE:
         return false;
-    case A2A_PUSH_SET:
-    case A2A_PUSH_GET:
-    case A2A_PUSH_LIST:
-    case A2A_PUSH_DELETE:
-        a2a_fault_set(fault, A2A_ERROR_PUSH_NOT_SUPPORTED,
-                      "%s is not built yet in this release", name);
-        return true;
     case A2A_EXTENDED_CARD:
         a2a_fault_set(fault,
                       r->version == A2A_0_3 ? A2A_ERROR_EXTENDED_CARD : A2A_ERROR_UNSUPPORTED,

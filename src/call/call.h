@@ -51,6 +51,7 @@ struct calls_config {
     /* SEND_WAIT: a blocking send is answered after this with the task as it is */
     uint64_t send_wait_ms;
     struct agent_defaults agent_defaults; /* for agents.upsert */
+    struct webhooks *webhooks; /* borrowed as long as the calls live; NULL: there are none */
 };
 
 struct calls *calls_new(struct loop *loop, struct store *store, struct dispatch *dispatch,
@@ -73,6 +74,8 @@ struct call_request {
     struct str request_id;         /* for the log; borrowed during call_start() */
     bool want_summaries;           /* lists: rows without documents */
     bool no_wait;                  /* send: the agent shall not wait, whatever the params say */
+    /* it came by /rpc: a webhook that comes along is told as the first SuperX did */
+    bool is_superx;
     bool want_whole_tasks;    /* subscribe: the whole task at each change, instead of updates */
     struct str last_event_id; /* streams: the cursor a caller comes back with; absent: none */
     /* Names and values that came with the request, whatever carried them; borrowed during call_start(). Of sends
@@ -157,6 +160,35 @@ struct call_admin_request {
 typedef void (*call_admin_fn)(void *arg, const struct a2a_fault *fault, struct str result);
 void call_admin_start(struct calls *c, const struct call_admin_request *request,
                       call_admin_fn fn, void *arg);
+
+/* --- webhooks (push.c, webhooks.c) ---------------------------------------------------------------- */
+
+/* PUSH_SET, _GET, _LIST, _DELETE; the answer is the JSON of a2a_push_write(), of a list, null, or true. `agent` absent:
+ * the params may say it, or the task's id finds it. Borrowed during the call. */
+struct call_push_request {
+    struct str agent, request_id;
+    const struct a2a_request *a2a;
+    bool is_superx; /* by /rpc */
+};
+void call_push_start(struct calls *c, const struct call_push_request *request, call_admin_fn fn,
+                     void *arg);
+
+/* What people do with webhooks; guarded like agents.upsert. */
+enum call_webhooks_op {
+    CALL_WEBHOOKS_LIST,     /* -> {webhooks: [...], next} */
+    CALL_WEBHOOKS_SHOW,     /* one of them -> its map */
+    CALL_WEBHOOKS_ATTEMPTS, /* one of them -> array, newest first */
+    CALL_WEBHOOKS_RETRY,    /* one of them, or all that failed -> {retried} */
+    CALL_WEBHOOKS_TEST,     /* one of them is called once, with a made-up event */
+};
+
+/* `params`: {id, agentId, taskId, failed, limit, after}, all optional but where one webhook is meant. */
+struct call_webhooks_request {
+    enum call_webhooks_op op;
+    struct str params, request_id;
+};
+void call_webhooks_start(struct calls *c, const struct call_webhooks_request *request,
+                         call_admin_fn fn, void *arg);
 
 /* An agent's card. `id` absent: the default agent's; fault AGENT_NOT_FOUND when there is none. Called once,
  * also from inside. Borrowed during the call. */

@@ -59,7 +59,11 @@ struct call {
     struct ask *ask; /* running at the agent; borrowed until its callback */
     /* owned: the agent's, from the asking until it is given to follow/; NULL: none */
     struct stream *stream;
-    bool has_no_stream; /* the agent has none for us: it is asked not to wait */
+    struct webhook_look *look; /* owned while the url of the caller's webhook is looked up */
+    bool is_superx;            /* of /rpc */
+    bool has_push;
+    struct store_push_config push; /* arena: the webhook that came with the message */
+    bool has_no_stream;            /* the agent has none for us: it is asked not to wait */
     bool is_not_waited; /* it was asked so, or for a stream, whatever the caller wanted */
     bool knew_task;     /* the message is for a task that is stored */
     bool only_message;  /* nothing but the caller's message is appended */
@@ -140,6 +144,11 @@ bool call_pick_headers(struct call *c);
 /* Says the caller's request to c->agent, with c->context; on_reply with the call as its argument. `no_wait`: a send
  * whose agent shall not wait for the end. */
 enum call_flow call_ask(struct call *c, bool no_wait, dispatch_fn on_reply);
+
+/* --- push.c */
+
+/* Whether the message that the agent answered with is to be kept for a webhook. */
+bool call_wants_note(const struct call *c);
 
 /* --- stream.c, told.c */
 

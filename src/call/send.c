@@ -29,15 +29,13 @@ enum call_flow send_admit(struct call *c)
     if (!agent)
         return call_fail_no_agent(c);
     c->agent = agent_ref(agent);
-    if (c->request.push_config.p)
-        return call_fail(
-            c, A2A_ERROR_PUSH_NOT_SUPPORTED,
-            "webhooks are not built yet; send without a push notification configuration");
     if (state == STORE_OPENING || state == STORE_REFUSED || store_is_full(c->calls->store))
         return call_fail_store(c);
     if (c->request.task_id.p && !c->task_id.p)
         return call_fail(c, A2A_ERROR_TASK_NOT_FOUND,
                          "params.message.taskId cannot be a task's id");
+    if (c->request.push_config.p)
+        return call_go(c, CALL_SEND_PUSH);
     return call_go(c, c->task_id.p ? CALL_SEND_LOOK : CALL_SEND_ASK);
 }
 
@@ -225,7 +223,7 @@ enum call_flow send_heard(struct call *c)
     if (c->reply->kind == A2A_REPLY_ERROR)
         return call_fail_as_agent(c);
     if (c->reply->kind == A2A_REPLY_MESSAGE)
-        return call_succeed(c);
+        return call_wants_note(c) ? call_go(c, CALL_SEND_NOTE) : call_succeed(c);
     return call_go(c, CALL_APPEND);
 }
 

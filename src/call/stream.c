@@ -173,7 +173,8 @@ static int on_event(void *arg, const struct a2a_stream_event *event)
         return 0;
     case A2A_STREAM_MESSAGE:
         reply.kind = A2A_REPLY_MESSAGE;
-        go_on_with(c, &reply, CALL_END); /* closes the stream */
+        close_stream(c); /* its bytes stay until the turn ends */
+        go_on_with(c, &reply, CALL_SEND_HEARD);
         return 0;
     case A2A_STREAM_TASK:
         reply.kind = A2A_REPLY_TASK;

@@ -44,6 +44,10 @@ struct egress_config {
     /* No request uses a connection idle for longer (4 s): the peer may be closing it, and once written a request
      * is not repeated. Such a connection is not kept either, so the smaller of both counts. */
     uint64_t reuse_within_ms;
+    /* Whether an address may be called, for `host` as the URL says it: NULL, or why not, a sentence's end that lives as
+     * long as `refuses_arg`. NULL: every one may. Asked before each connection, behind the look-up of the name. */
+    const char *(*refuses)(void *arg, struct str host, const struct sockaddr *address);
+    void *refuses_arg;
 };
 
 struct egress *egress_new(struct loop *loop, const struct egress_config *config);
@@ -113,6 +117,9 @@ struct egress_call {
     size_t max_body; /* of the answer */
     const struct egress_stream
         *stream; /* NULL: the answer is collected. Borrowed until the callback. */
+    /* Nothing is sent, nobody connected: the name is looked up and each of its addresses judged by config.refuses. The
+     * answer has err 0 and nothing else, ERR_RESOLVE, or ERR_FORBIDDEN. */
+    bool only_look;
     uint64_t connect_timeout_ms;
     uint64_t timeout_ms; /* total, from start to the last byte of the answer */
 };
@@ -120,6 +127,7 @@ struct egress_call {
 struct egress_answer {
     /* 0: an HTTP answer was received whole. Otherwise
      *   ERR_RESOLVE   the name has no address
+     *   ERR_FORBIDDEN no address may be called (config.refuses)
      *   ERR_CONNECT   no address took the connection, or not in time
      *   ERR_TLS       the peer could not prove who it is, or TLS failed; nothing of the request was sent.
      *                 Or the peer does not like our certificate, which with TLS 1.3 it may say only after

@@ -212,7 +212,8 @@ enum request_state {
 struct egress_request {
     unsigned magic;
     enum request_state state;
-    bool is_starting;      /* inside egress_start() */
+    bool is_starting; /* inside egress_start() */
+    bool only_looks;
     bool is_bodiless;      /* HEAD: the answer has no body, whatever it says */
     struct egress *egress; /* borrowed: it ends all requests before it goes */
     struct list link;      /* in egress->requests */

@@ -47,6 +47,7 @@ static struct egress_request *new_request(struct egress *e, struct host *h,
     r->fn = fn;
     r->arg = arg;
     r->is_bodiless = strcasecmp(call->verb, "HEAD") == 0;
+    r->only_looks = call->only_look;
     r->connect_ms = call->connect_timeout_ms;
     r->total_ms = call->timeout_ms;
     r->max_body = call->max_body;
@@ -215,15 +216,49 @@ static const struct sockaddr *next_address(struct egress_request *r)
     return &h->addresses[r->address_at].any;
 }
 
+/* Whether the address must not be called; r->why says why. */
+static bool is_forbidden(struct egress_request *r, const struct sockaddr *address)
+{
+    const struct egress_config *config = &r->egress->config;
+    const char *why = NULL;
+
+    if (config->refuses)
+        why = config->refuses(config->refuses_arg, str_of(r->host->name), address);
+    if (!why)
+        return false;
+    r->err = ERR_FORBIDDEN;
+    REQUEST_WHY(r, "must not be called: %s", why);
+    return true;
+}
+
+/* One address that must not be called is enough: the next look-up may give it alone. */
+static void look(struct egress_request *r)
+{
+    bool is_refused = false;
+
+    r->err = 0;
+    for (unsigned i = 0; i < r->host->n_addresses && !is_refused; i++)
+        is_refused = is_forbidden(r, &r->host->addresses[i].any);
+    request_fail(r, r->err);
+}
+
 /* Tries addresses in turn until a connection is on its way. */
 static void connect_next(struct egress_request *r)
 {
     struct host *h = r->host;
 
+    if (r->only_looks) {
+        look(r);
+        return;
+    }
     while (r->n_tried < h->n_addresses) {
         unsigned n_left = h->n_addresses - r->n_tried;
-        int err = lane_open(h, r, next_address(r), &r->lane);
+        const struct sockaddr *address = next_address(r);
+        int err;
 
+        if (is_forbidden(r, address))
+            continue;
+        err = lane_open(h, r, address, &r->lane);
         if (!err) {
             r->state = REQUEST_CONNECTING;
             timer_start(r->egress->loop, &r->connect_timer, connect_left(r) / n_left);
@@ -381,7 +416,9 @@ int request_start(struct egress *e, struct host *h, const struct egress_call *ca
     e->n_requests++;
     r->is_starting = true;
     timer_start(e->loop, &r->total_timer, call->timeout_ms);
-    if (!reuse_lane(r, parts, n_parts)) {
+    if (r->only_looks) {
+        connect_first(r);
+    } else if (!reuse_lane(r, parts, n_parts)) {
         err = keep_parts(r, parts, n_parts);
         if (!err)
             connect_first(r);

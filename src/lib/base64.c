@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "lib/limits.h"
+
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 size_t base64url_encode(char *out, const void *bytes, size_t n)
@@ -60,4 +62,33 @@ int base64url_decode(void *out, size_t max, struct str text, size_t *n)
         return ERR_SYNTAX;
     *n = length;
     return 0;
+}
+
+size_t base64_encode(char *out, const void *bytes, size_t n)
+{
+    size_t length = base64url_encode(out, bytes, n);
+
+    for (size_t i = 0; i < length; i++)
+        out[i] = out[i] == '-' ? '+' : out[i] == '_' ? '/' : out[i];
+    while (length % 4)
+        out[length++] = '=';
+    return length;
+}
+
+int base64_decode(void *out, size_t max, struct str text, size_t *n)
+{
+    char url[KB(4)];
+
+    while (text.n && text.p[text.n - 1] == '=' && text.n % 4 != 1)
+        text.n--;
+    if (text.n > sizeof url)
+        return ERR_LIMIT;
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+
+        if (c == '-' || c == '_')
+            return ERR_SYNTAX;
+        url[i] = c == '+' ? '-' : c == '/' ? '_' : c;
+    }
+    return base64url_decode(out, max, str_make(url, text.n), n);
 }

@@ -26,6 +26,11 @@
     X(cache_filled, "the cache has the new task, waiters not told")                            \
     X(append_told, "the waiter was told, the answer is not written")                           \
     X(feed_filled, "the feed has a committed event, no reader was woken")                      \
+    X(webhooks_claimed, "cursors are claimed, nothing was sent")                               \
+    X(webhook_sent, "an event is on its way to its receiver")                                  \
+    X(webhook_answered, "the receiver has answered, nothing is settled")                       \
+    X(webhooks_settling, "a settlement is with the store")                                     \
+    X(webhooks_settled, "a settlement is durable, no hook knows yet")                          \
     X(event_written, "an event was given to a reader's connection")                            \
     X(answer_queued, "the answer is formed, not given to the kernel")                          \
     X(answer_written, "the answer was given to the kernel")

@@ -31,6 +31,7 @@
     X(FULL, "full")                                                                            \
     X(STORE, "store not available")                                                            \
     X(FINAL, "task is already in a terminal state")                                            \
+    X(FORBIDDEN, "not allowed")                                                                \
     X(UNSUPPORTED, "not supported")
 
 enum err_ordinal {

@@ -299,17 +299,19 @@ static void send_attempts(struct postgres *p, const struct push_job *job)
 static void send_settle(struct postgres *p, const struct push_job *job)
 {
     struct pg_values *v = &p->push.values;
-    size_t n = job->n_results;
+    size_t n = 0;
 
+    for (size_t i = 0; i < job->n_results; i++)
+        n += !job->results[i].is_record;
     pg_add_uuid(v, &job->owner);
-    EACH_RESULT(v, PG_UUID, job, n, true, pg_element_uuid(v, &r->key));
-    EACH_RESULT(v, PG_TEXT, job, n, true, pg_element_text(v, r->id));
-    EACH_RESULT(v, PG_INT8, job, n, true, pg_element_int8(v, r->delivered_seq));
-    EACH_RESULT(v, PG_INT8, job, n, true, pg_element_int8(v, r->attempts));
-    EACH_RESULT(v, PG_INT8, job, n, true, pg_element_int8(v, r->failed_seq));
-    EACH_RESULT(v, PG_TIME, job, n, true, pg_element_time(v, r->due_at_us));
-    EACH_RESULT(v, PG_TEXT, job, n, true, pg_element_text(v, r->disabled));
-    EACH_RESULT(v, PG_INT2, job, n, true, pg_element_int2(v, r->keep));
+    EACH_RESULT(v, PG_UUID, job, n, !r->is_record, pg_element_uuid(v, &r->key));
+    EACH_RESULT(v, PG_TEXT, job, n, !r->is_record, pg_element_text(v, r->id));
+    EACH_RESULT(v, PG_INT8, job, n, !r->is_record, pg_element_int8(v, r->delivered_seq));
+    EACH_RESULT(v, PG_INT8, job, n, !r->is_record, pg_element_int8(v, r->attempts));
+    EACH_RESULT(v, PG_INT8, job, n, !r->is_record, pg_element_int8(v, r->failed_seq));
+    EACH_RESULT(v, PG_TIME, job, n, !r->is_record, pg_element_time(v, r->due_at_us));
+    EACH_RESULT(v, PG_TEXT, job, n, !r->is_record, pg_element_text(v, r->disabled));
+    EACH_RESULT(v, PG_INT2, job, n, !r->is_record, pg_element_int2(v, r->keep));
     pg_add_time(v, job->now_us);
     query(p, settle_sql);
     send_attempts(p, job);
@@ -459,7 +461,8 @@ static void read_heads(struct push_job *job, const PGresult *r)
         struct str id = pg_get_str(r, i, 1);
 
         for (size_t k = 0; k < job->n_results; k++)
-            if (id_uuid_compare(&job->results[k].key, &key) == 0 &&
+            if (!job->results[k].is_record &&
+                id_uuid_compare(&job->results[k].key, &key) == 0 &&
                 str_is(job->results[k].id, id))
                 job->heads[k] = pg_get_int8(r, i, 2);
     }

@@ -128,6 +128,8 @@ struct store_push_result {
     int64_t due_at_us;   /* the next attempt; 0: at once if there is more */
     struct str disabled; /* why it is over; absent: it is not */
     bool keep;           /* we go on with it if there is more */
+    /* only the attempt counts: a later result of the same settlement says where the cursor stands */
+    bool is_record;
     bool has_attempt;
     struct store_push_attempt attempt; /* for the record */
 };

@@ -435,7 +435,7 @@ static int add_attempt(struct sqlite_push *p, const struct store_push_result *r)
     return step(stmt);
 }
 
-static int settle_one(struct sqlite_push *p, struct push_job *job, size_t i)
+static int move_cursor(struct sqlite_push *p, struct push_job *job, size_t i)
 {
     const struct store_push_result *r = &job->results[i];
     sqlite3_stmt *stmt = fresh(p, STMT_SETTLE);
@@ -459,9 +459,15 @@ static int settle_one(struct sqlite_push *p, struct push_job *job, size_t i)
     rc = rc == SQLITE_DONE ? SQLITE_OK : rc;
     if (rc == SQLITE_OK && r->disabled.p && job->heads[i])
         rc = enable(p, &r->key, r->id, false);
-    if (rc == SQLITE_OK && r->has_attempt)
-        rc = add_attempt(p, r);
     return rc;
+}
+
+static int settle_one(struct sqlite_push *p, struct push_job *job, size_t i)
+{
+    const struct store_push_result *r = &job->results[i];
+    int rc = r->is_record ? SQLITE_OK : move_cursor(p, job, i);
+
+    return rc == SQLITE_OK && r->has_attempt ? add_attempt(p, r) : rc;
 }
 
 static int settle(struct sqlite_push *p, struct push_job *job)

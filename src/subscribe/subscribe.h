@@ -113,4 +113,7 @@ void cursor_write_seq(struct buf *out, uint64_t seq);
 MUST_CHECK int cursor_read(struct str text, struct arena *arena, struct str *agent,
                            struct str *id, uint64_t *seq);
 
+/* The other room behind this door. */
+#include "subscribe/webhooks.h"
+
 #endif

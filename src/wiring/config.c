@@ -485,13 +485,8 @@ static void load_environment(struct load *l)
 
 /* Variables of the first SuperX. A name that ends in '_' stands for all that begin with it. */
 static const char *const not_needed[] = {"CLUSTER_", "RELEASE_", "ERL_", NULL};
-static const char *const no_effect[] = {"PUSH_",
-                                        "AGENT_FAILURE_",
-                                        "AGENT_COOLDOWN_MS",
-                                        "SECRET_KEY_BASE",
-                                        "SUPERX_HOST",
-                                        "SUPERX_PORT",
-                                        NULL};
+static const char *const no_effect[] = {"AGENT_FAILURE_", "AGENT_COOLDOWN_MS", "SUPERX_HOST",
+                                        "SUPERX_PORT", NULL};
 
 static bool is_listed(const char *const *list, struct str name)
 {

@@ -306,8 +306,7 @@ void config_print_docs(FILE *out)
         "|---|---|\n"
         "| `SUPERX_AGENTS_FILE` | a second name of `AGENTS_FILE` |\n"
         "| `CLUSTER_*`, `RELEASE_*`, `ERL_*` | not needed: nodes share the database and nothing else |\n"
-        "| `PUSH_*`, `AGENT_FAILURE_*`, `AGENT_COOLDOWN_MS`, `HTTP_CARD_TIMEOUT`, `SUPERX_HOST`, `SUPERX_PORT`,"
-        " `SECRET_KEY_BASE` | no effect in this version |\n"
+        "| `AGENT_FAILURE_*`, `AGENT_COOLDOWN_MS`, `SUPERX_HOST`, `SUPERX_PORT` | no effect in this version |\n"
         "\n"
         "One line at the start names those that are set.\n");
 }

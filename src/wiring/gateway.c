@@ -2,7 +2,7 @@
  *
  * A gateway's life: build the stations from the ground up, run, and take them down in the other order.
  *
- *   start   loop, egress, dispatch, store (opens in its own time), follow, feeds, calls, binding, server, agents, demo
+ *   start   loop, egress, dispatch, store (opens in its own time), follow, feeds, webhooks, calls, binding, server, agents, demo
  *   ready   the store is up: until then sends are refused and /health/ready says why
  *   stop    SIGTERM: the listener closes, calls in flight finish (SHUTDOWN_MS), also those whose callers have hung
  *           up, the store commits what is queued, exit 0. A second SIGTERM or SIGINT stops waiting.
@@ -36,9 +36,11 @@ static void on_store_closed(void *arg)
 /* Both have finished, or their time is up. */
 static void close_store(struct gateway *g)
 {
-    if (!g->server_drained || !g->calls_drained || !g->store || g->store_is_closing)
+    if (!g->server_drained || !g->calls_drained || !g->webhooks_drained || !g->store ||
+        g->store_is_closing)
         return;
     g->store_is_closing = true;
+    webhooks_stop(g->webhooks);
     egress_cancel_all(g->egress);
     store_close(g->store, on_store_closed, g);
 }
@@ -59,6 +61,14 @@ static void on_calls_idle(void *arg)
     close_store(g);
 }
 
+static void on_webhooks_idle(void *arg)
+{
+    struct gateway *g = arg;
+
+    g->webhooks_drained = true;
+    close_store(g);
+}
+
 /* Who waited has had his time; what still runs ends with us. */
 static void on_give_up(struct timer *t, void *arg)
 {
@@ -68,7 +78,7 @@ static void on_give_up(struct timer *t, void *arg)
     if (!g->calls_drained)
         log_event(LOG_WARN, "stopping although calls are still running at agents",
                   LOG_U64("calls", calls_running(g->calls)));
-    g->server_drained = g->calls_drained = true;
+    g->server_drained = g->calls_drained = g->webhooks_drained = true;
     close_store(g);
 }
 
@@ -90,6 +100,7 @@ static void stop(struct gateway *g, const char *why)
     timer_start(g->loop, &g->give_up, g->config->shutdown_ms);
     server_drain(g->server, g->config->shutdown_ms, on_server_drained, g);
     calls_drain(g->calls, on_calls_idle, g);
+    webhooks_drain(g->webhooks, on_webhooks_idle, g);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -128,6 +139,7 @@ static void on_store_state(void *arg, enum store_state state, const char *why)
                   LOG_U64("ms", clock_mono_ms() - g->started_ms));
         g->store_was_up = true;
         follow_store_up(g->follow);
+        webhooks_store_up(g->webhooks);
         break;
     case STORE_OPENING:
     case STORE_DOWN:
@@ -160,6 +172,33 @@ static int open_store(struct gateway *g)
     if (gethostname(node_name, sizeof node_name - 1))
         snprintf(node_name, sizeof node_name, "localhost");
     if (store_open(g->loop, &config, on_store_state, g, &g->store, why)) {
+        fprintf(stderr, "superx: %s\n", why);
+        g->exit_code = EXIT_CONFIG;
+        return ERR_INVALID;
+    }
+    return 0;
+}
+
+static int open_webhooks(struct gateway *g)
+{
+    const struct config *c = g->config;
+    struct webhooks_config config = {.allow = c->push_allow,
+                                     .allow_loopback = c->demo,
+                                     .secret_key_base = c->secret_key_base,
+                                     .signing_secret = c->push_signing_secret,
+                                     .ca_file = c->push_ca_file,
+                                     .timeout_ms = c->push_timeout,
+                                     .retry_base_ms = c->push_retry_base_ms,
+                                     .max_attempts = (unsigned)c->push_max_attempts,
+                                     .jwt_ttl_s = c->push_jwt_ttl_seconds,
+                                     .jwt_skew_s = c->push_jwt_skew_seconds,
+                                     .concurrency = (unsigned)c->push_concurrency,
+                                     .per_host = (unsigned)c->push_per_host,
+                                     .rate = (unsigned)c->push_host_rate,
+                                     .keep_ms = c->push_attempts_keep};
+    char why[256];
+
+    if (webhooks_new(g->loop, g->store, &config, &g->webhooks, why)) {
         fprintf(stderr, "superx: %s\n", why);
         g->exit_code = EXIT_CONFIG;
         return ERR_INVALID;
@@ -233,6 +272,9 @@ static int build(struct gateway *g)
         return err;
     g->follow = follow_new(g->loop, g->store, g->dispatch, &follow);
     g->feeds = feeds_new(g->loop, g->store);
+    if ((err = open_webhooks(g)))
+        return err;
+    calls.webhooks = g->webhooks;
     g->calls = calls_new(g->loop, g->store, g->dispatch, g->follow, g->feeds, &calls);
     if ((err = open_binding(g)))
         return err;
@@ -296,6 +338,8 @@ static void take_down(struct gateway *g)
     g->server = NULL;
     if (g->follow)
         follow_stop(g->follow); /* asks nobody any more while the store closes */
+    if (g->webhooks)
+        webhooks_stop(g->webhooks);
     if (g->egress)
         egress_cancel_all(g->egress);
     if (g->store && !g->store_is_closing) {
@@ -308,6 +352,7 @@ static void take_down(struct gateway *g)
         egress_cancel_all(g->egress); /* what the store's last answers made calls ask */
     binding_free(g->binding);
     calls_free(g->calls);
+    webhooks_free(g->webhooks);
     feeds_free(g->feeds);
     follow_free(g->follow);
     dispatch_free(g->dispatch);

@@ -38,6 +38,7 @@ struct gateway {
     struct store *store;
     struct follow *follow;
     struct feeds *feeds;
+    struct webhooks *webhooks;
     struct calls *calls;
     struct binding *binding;
     struct server *server;
@@ -49,7 +50,7 @@ struct gateway {
     uint64_t started_ms;
     int exit_code;
     bool store_was_up, is_stopping;
-    bool server_drained, calls_drained, store_is_closing, store_closed;
+    bool server_drained, calls_drained, webhooks_drained, store_is_closing, store_closed;
 };
 
 /* Runs a gateway until it is told to stop; returns the process's exit code. */

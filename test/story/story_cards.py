@@ -33,7 +33,7 @@ def check_card(card, form, base, what):
     for key in UPSTREAM_ONLY:
         check(key not in card or (key == "additionalInterfaces" and old), f"{what}: {key} of the agent is shown")
     equal(card["capabilities"].get("streaming"), True, f"{what}: streams, which the gateway delivers for every agent")
-    check(not card["capabilities"].get("pushNotifications"), f"{what}: offers what the gateway does not deliver")
+    equal(card["capabilities"].get("pushNotifications"), True, f"{what}: webhooks, which the gateway delivers for every agent")
 
 
 @story(stores=("sqlite",))

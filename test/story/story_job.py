@@ -210,12 +210,7 @@ def history_is_trimmed_on_the_way_out_only(world):
 @story(stores=("sqlite",))
 def what_is_not_built_says_so(world):
     gw = world.gateway({"a": world.agent("0.3"), "b": world.agent("1.0")})
-    m3 = message()
-    cases = [("a", "tasks/pushNotificationConfig/set", {}, -32003),
-             ("b", "CreateTaskPushNotificationConfig", {}, -32003),
-             ("a", "agent/getAuthenticatedExtendedCard", {}, -32007), ("b", "GetExtendedAgentCard", {}, -32004),
-             ("a", "message/send", {"message": m3, "configuration": {"pushNotificationConfig": {"url": "http://x"}}},
-              -32003)]
+    cases = [("a", "agent/getAuthenticatedExtendedCard", {}, -32007), ("b", "GetExtendedAgentCard", {}, -32004)]
     for agent, method, params, code in cases:
         answer = gw.rpc(agent, method, params)
         equal((answer.status, answer.json["error"]["code"]), (200, code), f"{method} at {agent}")

@@ -351,8 +351,8 @@ REFUSALS = [
     ("historyLength -1", {"id": "x", "historyLength": -1}, -32602, False),
     ("no message", {}, -32602, False),
     ("a method nobody knows", {}, -32601, False),
-    ("push config", {}, -32003, False),
-    ("push config in a send", {}, -32003, False),
+    ("push config", {}, -32602, False),
+    ("push config in a send", {}, -32602, False),
     ("extended card", {}, None, False),
 ]
 
@@ -363,7 +363,7 @@ def every_error_of_the_gateway_in_the_callers_words(world):
         new = pair.caller == "1.0"
         over = task_of(pair.send("done", blocking=True), pair.caller)["id"]
         m = json.loads(exact.message_text(pair.caller, "x"))
-        webhook = {"url": "https://x.example/"}
+        webhook = {"url": "http://127.0.0.1/"}
         for name, params, code, asked in REFUSALS:
             method = {"get": GET, "cancel": CANCEL, "send": SEND}.get(name.split()[0], GET)[pair.caller]
             if name == "send":

@@ -106,6 +106,23 @@ void call_admin_start(struct calls *c, const struct call_admin_request *request,
         fn(arg, admin_fails ? &fault : NULL, admin_fails ? STR_NONE : admin_result);
 }
 
+/* Webhooks are nobody's business here. */
+void call_push_start(struct calls *c, const struct call_push_request *request, call_admin_fn fn,
+                     void *arg)
+{
+    struct call_admin_request admin = {.agent = request->a2a->params, .id = request->agent};
+
+    call_admin_start(c, &admin, fn, arg);
+}
+
+void call_webhooks_start(struct calls *c, const struct call_webhooks_request *request,
+                         call_admin_fn fn, void *arg)
+{
+    struct call_admin_request admin = {.agent = request->params};
+
+    call_admin_start(c, &admin, fn, arg);
+}
+
 void call_card_start(struct calls *c, struct str id, call_card_fn fn, void *arg)
 {
     struct call_card none = {.fault = &fault};
@@ -236,7 +253,8 @@ TEST(a_malformed_envelope_has_its_own_error)
         {RPC("message.send", "{\"agentId\":\"a\",\"message\":{}}"), "-32602"},
         {RPC("message.stream", "{}"), "-32602"},
         {RPC("tasks/subscribe", "{}"), "-32602"},
-        {RPC("tasks.pushNotificationConfig.set", "{}"), "-32003"},
+        {"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tasks.pushNotificationConfig.set\"}",
+         "-32602"},
         {RPC("agent/getAuthenticatedExtendedCard", "{}"), "-32007"},
     };
 

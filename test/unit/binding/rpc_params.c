@@ -11,18 +11,19 @@ static struct buf out;
 static struct str agent;
 static struct a2a_request request;
 static struct a2a_fault fault;
+static struct str webhook;
 
 /* Reads params of `method`; what was written, or "" after an error. */
 static struct str read_as(enum a2a_method method, const char *params)
 {
     buf_release(&out);
     buf_init(&out, MB(1));
-    agent = STR_NONE;
+    agent = webhook = STR_NONE;
     fault = (struct a2a_fault){0};
     request = (struct a2a_request){.method = method, .version = A2A_0_3};
     if (json_scan(str_of(params), NULL, NULL, 0, NULL))
         abort();
-    if (rpc_params_write(&out, str_of(params), &request, &agent, &fault))
+    if (rpc_params_write(&out, str_of(params), &request, &agent, &webhook, &fault))
         return STR("");
     CHECK_INT(json_scan(buf_str(&out), NULL, NULL, 0, NULL), 0);
     return buf_str(&out);
@@ -110,20 +111,24 @@ TEST(what_is_missing_is_named)
                   A2A_ERROR_INVALID_PARAMS, "agent's id");
 }
 
-TEST(webhooks_are_refused_and_never_sent_on)
+TEST(webhooks_are_taken_out_and_never_sent_on)
 {
+    CHECK_STR(read_as(A2A_SEND, "{\"agent\":\"a\",\"message\":" MESSAGE
+                                ",\"pushNotificationConfig\":{\"url\":\"x\"}}"),
+              STR("{\"message\":" MESSAGE "}"));
+    CHECK_STR(webhook, STR("{\"url\":\"x\"}"));
+    CHECK_STR(read_as(A2A_SEND, "{\"agent\":\"a\",\"message\":" MESSAGE
+                                ",\"push_notification_config\":{\"url\":\"y\"}}"),
+              STR("{\"message\":" MESSAGE "}"));
+    CHECK_STR(webhook, STR("{\"url\":\"y\"}"));
+    CHECK_STR(read_as(A2A_SEND, "{\"agent\":\"a\",\"message\":" MESSAGE
+                                ",\"metadata\":{\"k\":1,\"web\\u0068ook\":{\"url\":\"z\"}}}"),
+              STR("{\"message\":" MESSAGE ",\"metadata\":{\"k\":1}}"));
+    CHECK_STR(webhook, STR("{\"url\":\"z\"}"));
     check_refused(A2A_SEND,
                   "{\"agent\":\"a\",\"message\":" MESSAGE
-                  ",\"pushNotificationConfig\":{\"url\":\"x\"}}",
-                  A2A_ERROR_PUSH_NOT_SUPPORTED, "webhooks");
-    check_refused(A2A_SEND,
-                  "{\"agent\":\"a\",\"message\":" MESSAGE
-                  ",\"push_notification_config\":{\"url\":\"x\"}}",
-                  A2A_ERROR_PUSH_NOT_SUPPORTED, "webhooks");
-    check_refused(A2A_SEND,
-                  "{\"agent\":\"a\",\"message\":" MESSAGE
-                  ",\"metadata\":{\"k\":1,\"web\\u0068ook\":{\"url\":\"x\"}}}",
-                  A2A_ERROR_PUSH_NOT_SUPPORTED, "webhooks");
+                  ",\"pushNotificationConfig\":{},\"metadata\":{\"webhook\":{}}}",
+                  A2A_ERROR_INVALID_PARAMS, "two webhooks");
     CHECK_STR(read_as(A2A_SEND, "{\"agent\":\"a\",\"message\":" MESSAGE
                                 ",\"pushNotificationConfig\":null,\"metadata\":{\"k\":1}}"),
               STR("{\"message\":" MESSAGE ",\"metadata\":{\"k\":1}}"));
@@ -207,7 +212,7 @@ TEST(params_may_be_absent)
     request = (struct a2a_request){.method = A2A_LIST};
     buf_release(&out);
     buf_init(&out, MB(1));
-    CHECK_INT(rpc_params_write(&out, STR_NONE, &request, &agent, &fault), 0);
+    CHECK_INT(rpc_params_write(&out, STR_NONE, &request, &agent, &webhook, &fault), 0);
     CHECK_STR(buf_str(&out), STR("{}"));
     buf_clear(&out);
     CHECK_INT(rpc_params_write_agent(&out, STR_NONE, &id, &fault), 0);
@@ -278,7 +283,7 @@ TEST(a_buffer_that_is_too_small_is_an_error)
 
         buf_init(&small, max);
         request = (struct a2a_request){.method = A2A_SEND};
-        err = rpc_params_write(&small, params, &request, &agent, &fault);
+        err = rpc_params_write(&small, params, &request, &agent, &webhook, &fault);
         CHECK(err || json_scan(buf_str(&small), NULL, NULL, 0, NULL) == 0);
         if (err)
             CHECK_INT(fault.error, A2A_ERROR_OVERLOADED);

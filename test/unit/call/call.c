@@ -895,8 +895,6 @@ TEST(what_is_not_built_is_said_in_the_versions_words)
         const char *method;
         enum a2a_error error;
     } unbuilt[] = {
-        {"tasks/pushNotificationConfig/get", A2A_ERROR_PUSH_NOT_SUPPORTED},
-        {"tasks/pushNotificationConfig/list", A2A_ERROR_PUSH_NOT_SUPPORTED},
         {"agent/getAuthenticatedExtendedCard", A2A_ERROR_EXTENDED_CARD},
         {"GetExtendedAgentCard", A2A_ERROR_UNSUPPORTED},
     };

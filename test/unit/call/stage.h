@@ -109,7 +109,8 @@ static void put_agent(enum a2a_version version)
 
 static void open_stage(void)
 {
-    static const struct egress_config egress_config = {8, 60000, 4000};
+    static const struct egress_config egress_config = {
+        .pool_per_host = 8, .idle_timeout_ms = 60000, .reuse_within_ms = 4000};
     static const struct dispatch_config dispatch_config = {5000, 300000, 60000};
 
     log_setup(LOG_ERROR, false);

@@ -36,7 +36,9 @@ static inline void open_stage_with(uint64_t card_timeout_ms, uint64_t card_ttl_m
     clock_set(&stopped_clock);
     log_setup(LOG_ERROR, false);
     loop = loop_new();
-    egress = egress_new(loop, &(struct egress_config){8, 60000, 4000});
+    egress = egress_new(loop, &(struct egress_config){.pool_per_host = 8,
+                                                      .idle_timeout_ms = 60000,
+                                                      .reuse_within_ms = 4000});
     dispatch = dispatch_new(loop, egress,
                             &(struct dispatch_config){card_timeout_ms, card_ttl_ms, 60000});
     server_start(&server, loop);

@@ -62,7 +62,9 @@ static void open_stage(unsigned pool)
     clock_set(&stopped_clock);
     log_setup(LOG_ERROR, false);
     loop = loop_new();
-    egress = egress_new(loop, &(struct egress_config){pool, 60000, 4000});
+    egress = egress_new(loop, &(struct egress_config){.pool_per_host = pool,
+                                                      .idle_timeout_ms = 60000,
+                                                      .reuse_within_ms = 4000});
     server_start(&server, loop);
 }
 
@@ -693,7 +695,9 @@ TEST(egress_free_ends_what_runs)
     CHECK(waiting.was_sent);
     CHECK_INT(connecting.n, 1);
     CHECK(!connecting.was_sent);
-    egress = egress_new(loop, &(struct egress_config){4, 60000, 4000});
+    egress = egress_new(loop, &(struct egress_config){.pool_per_host = 4,
+                                                      .idle_timeout_ms = 60000,
+                                                      .reuse_within_ms = 4000});
     drop(&waiting);
     drop(&connecting);
     close_stage();
@@ -818,7 +822,9 @@ TEST(cancel_and_end_while_resolving)
     CHECK_INT(other.err, ERR_CANCELED);
     loop_turn(loop, false);
     answer_lookup(h, 0, &info_v6);
-    egress = egress_new(loop, &(struct egress_config){4, 60000, 4000});
+    egress = egress_new(loop, &(struct egress_config){.pool_per_host = 4,
+                                                      .idle_timeout_ms = 60000,
+                                                      .reuse_within_ms = 4000});
     drop(&s);
     drop(&other);
     close_stage();
@@ -880,7 +886,9 @@ TEST(endpoint_may_outlive_its_egress)
     CHECK_INT(egress_endpoint_new(egress, url("/"), NULL, 0, NULL, &endpoint, &why), 0);
     egress_free(egress);
     egress_endpoint_free(endpoint);
-    egress = egress_new(loop, &(struct egress_config){4, 60000, 4000});
+    egress = egress_new(loop, &(struct egress_config){.pool_per_host = 4,
+                                                      .idle_timeout_ms = 60000,
+                                                      .reuse_within_ms = 4000});
     close_stage();
 }
 

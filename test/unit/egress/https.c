@@ -43,7 +43,9 @@ static void open_stage(void)
         .name = "x", .san = "IP:127.0.0.1,DNS:agent.example", .issuer = &ca});
     tls = (struct egress_tls){.ca_file = str_of(paper_write("ca.pem", &ca, PAPER_CERT))};
     loop = loop_new();
-    egress = egress_new(loop, &(struct egress_config){4, 60000, 4000});
+    egress = egress_new(loop, &(struct egress_config){.pool_per_host = 4,
+                                                      .idle_timeout_ms = 60000,
+                                                      .reuse_within_ms = 4000});
     server_start(&server, loop);
     serve(&paper, NULL, 0);
 }
@@ -556,7 +558,9 @@ TEST(egress_ends_during_a_handshake)
     buf_release(&s.body);
     egress_free(egress);
     egress_endpoint_free(outlives);
-    egress = egress_new(loop, &(struct egress_config){4, 60000, 4000});
+    egress = egress_new(loop, &(struct egress_config){.pool_per_host = 4,
+                                                      .idle_timeout_ms = 60000,
+                                                      .reuse_within_ms = 4000});
     close_stage();
 }
 

@@ -17,8 +17,8 @@ static const char *const env_names[] = {
 #define X(name, env, type, default, min, max, flag, fits, text) env,
 #include "wiring/config.def"
 #undef X
-    "SUPERX_AGENTS_FILE", "CLUSTER_STRATEGY",     "CLUSTER_PORT",      "RELEASE_COOKIE",
-    "ERL_AFLAGS",         "PUSH_JWT_TTL_SECONDS", "AGENT_COOLDOWN_MS", "SECRET_KEY_BASE",
+    "SUPERX_AGENTS_FILE", "CLUSTER_STRATEGY",  "CLUSTER_PORT", "RELEASE_COOKIE",
+    "ERL_AFLAGS",         "AGENT_COOLDOWN_MS", "SUPERX_HOST",
 };
 
 /* What the last load() said on stderr. */
@@ -61,7 +61,7 @@ static void clear_environment(void)
         struct str rest = str_of(*at), name = str_cut(&rest, '=');
         bool is_family =
             str_has_prefix(name, STR("CLUSTER_")) || str_has_prefix(name, STR("RELEASE_")) ||
-            str_has_prefix(name, STR("ERL_")) || str_has_prefix(name, STR("PUSH_"));
+            str_has_prefix(name, STR("ERL_")) || str_has_prefix(name, STR("AGENT_FAILURE_"));
         char z[256];
 
         if (is_family && name.n < sizeof z) {
@@ -397,16 +397,16 @@ TEST(variables_of_the_first_superx)
     clear_environment();
     setenv("AGENTS_FILE", "b.yml", 1);
     setenv("SUPERX_AGENTS_FILE", "a.yml", 1);
-    setenv("SECRET_KEY_BASE", "hush", 1);
+    setenv("SUPERX_HOST", "hush", 1);
     CHECK_INT(load_plain(), 0);
-    CHECK_SAID("SECRET_KEY_BASE: no effect in this version");
+    CHECK_SAID("SUPERX_HOST: no effect in this version");
     CHECK_STR(str_of(config.agents_file), STR("b.yml"));
     config_release(&config);
     clear_environment();
     for (int i = 0; i < 10; i++) {
         char name[32];
 
-        snprintf(name, sizeof name, "PUSH_N%d", i);
+        snprintf(name, sizeof name, "AGENT_FAILURE_N%d", i);
         setenv(name, "1", 1);
     }
     CHECK_INT(load_plain(), 0);
@@ -449,34 +449,34 @@ TEST(print_shows_value_and_source)
     remove_file();
 }
 
-TEST(print_never_shows_secrets)
+TEST(print_never_shows_hushhushs)
 {
     static const struct {
         const char *env, *url, *shown;
     } cases[] = {
-        {"DATABASE_URL", "postgres://u:secret@h/d", "postgres://u:***@h/d"},
+        {"DATABASE_URL", "postgres://u:hushhush@h/d", "postgres://u:***@h/d"},
         {"DATABASE_URL", "postgres://u@h/d?sslmode=disable",
          "postgres://u@h/d?sslmode=disable"},
-        {"DATABASE_URL", "ecto://u:se/cret@h/d", "ecto://u:***@h/d"},
-        {"DATABASE_URL", "ecto://u:se@cret@h/d", "ecto://u:***@h/d"},
-        {"DATABASE_URL", "postgres://u:se?cret@h/d", "postgres://u:***@h/d"},
-        {"DATABASE_URL", "postgresql:///d?user=u&password=secret&sslmode=require",
+        {"DATABASE_URL", "ecto://u:hush/hush@h/d", "ecto://u:***@h/d"},
+        {"DATABASE_URL", "ecto://u:hush@hush@h/d", "ecto://u:***@h/d"},
+        {"DATABASE_URL", "postgres://u:hush?hush@h/d", "postgres://u:***@h/d"},
+        {"DATABASE_URL", "postgresql:///d?user=u&password=hushhush&sslmode=require",
          "postgresql:///d?user=u&password=***&sslmode=require"},
-        {"DATABASE_URL", "postgresql:///d?password=se@cret", "postgresql://***@cret"},
+        {"DATABASE_URL", "postgresql:///d?password=hush@hush", "postgresql://***@hush"},
         {"DATABASE_URL", "postgresql://", "postgresql://"},
-        {"A2A_REMOTE_URL", "http://secret@h/p", "http://***@h/p"},
-        {"A2A_REMOTE_URL", "https://u:secret@h/p", "https://***@h/p"},
+        {"A2A_REMOTE_URL", "http://hushhush@h/p", "http://***@h/p"},
+        {"A2A_REMOTE_URL", "https://u:hushhush@h/p", "https://***@h/p"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         clear_environment();
         setenv(cases[i].env, cases[i].url, 1);
-        setenv("A2A_REMOTE_BEARER", "secret", 1);
+        setenv("A2A_REMOTE_BEARER", "hushhush", 1);
         CHECK_INT(load_plain(), 0);
         for (int json = 0; json <= 1; json++) {
             char *text = printed(json != 0);
 
-            CHECK(!strstr(text, "secret"));
+            CHECK(!strstr(text, "hushhush"));
             CHECK(strstr(text, cases[i].shown));
             CHECK(strstr(text, "***"));
             free(text);
