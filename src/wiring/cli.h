@@ -17,6 +17,7 @@
     X(send)                                                                                    \
     X(tasks)                                                                                   \
     X(agents)                                                                                  \
+    X(webhooks)                                                                                \
     X(db)                                                                                      \
     X(config)
 

@@ -93,6 +93,19 @@ static void write_streams(struct buf *out, const struct gateway *g)
                follow_streams(g->follow), follow_count(g->follow));
 }
 
+static void write_webhooks(struct buf *out, const struct gateway *g)
+{
+    struct webhooks_figures f;
+
+    webhooks_figures(g->webhooks, &f);
+    buf_printf(out,
+               "\"webhooks\":{\"active\":%u,\"posting\":%u,\"receivers\":%u,\"delivered\":%llu,"
+               "\"failed\":%llu,\"given_up\":%llu,\"disabled\":%llu}",
+               f.active, f.posting, f.receivers, (unsigned long long)f.delivered,
+               (unsigned long long)f.failed, (unsigned long long)f.given_up,
+               (unsigned long long)f.disabled);
+}
+
 /* The first SuperX's keys (status, mode, node, cluster_size, local_workers), then ours. */
 static void on_health(struct exchange *x, void *arg)
 {
@@ -120,6 +133,8 @@ static void on_health(struct exchange *x, void *arg)
     write_store(&out, g);
     buf_add_char(&out, ',');
     write_streams(&out, g);
+    buf_add_char(&out, ',');
+    write_webhooks(&out, g);
     buf_printf(&out,
                ",\"calls\":%u,\"connections\":%u,\"requests\":%llu,\"refused\":%llu,"
                "\"loop\":{\"p50_us\":%u,\"p99_us\":%u,\"max_us\":%u}}\n",

@@ -325,8 +325,69 @@ FORBIDDEN = [f"http://{host}/hook" for host in (
     # numbers that some take for an address: the parser refuses them
     "2130706433", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "127.1", "127.0.1", "0", "017700000001", "3232235521",
     "127.0.0.1%2f@example.com", "127.0.0.1\\@example.com", "example.com@127.0.0.1", "user:pw@127.0.0.1",
-    "127.0.0.1 .example.com", "127.0.0.1\t", "[::1%25lo]", "[fe80::1%25eth0]", "①②⑦.⓪.⓪.①", "127。0。0。1", "")]
+    "127.0.0.1 .example.com", "127.0.0.1\t", "[::1%25lo]", "[fe80::1%25eth0]", "\u2460\u2461\u2466.\u24ea.\u24ea.\u2460", "127\u30020\u30020\u30021", "")]
 FORBIDDEN += ["https://127.0.0.1/", "HTTP://127.0.0.1/", "http:127.0.0.1", "http:///127.0.0.1", "//127.0.0.1/", "127.0.0.1",
               "file:///etc/passwd", "gopher://127.0.0.1/", "ftp://10.0.0.1/", "javascript:alert(1)", "http://127.0.0.1#@example.com",
               "http://127.0.0.1:99999/", "http://127.0.0.1:-1/", "http://127.0.0.1:0x50/"]
 ALLOWED = ["http://93.184.216.34/hook", "https://[2606:2800:220:1:248:1893:25c8:1946]/", "http://no-such-host.invalid/x"]
+
+
+@story(stores=("sqlite",))
+def on_https(world):
+    """A CA of one's own; a certificate for another name is refused, and told so in the attempt."""
+    import certs
+    ca = certs.Authority(world)
+    (good, good_key), (wrong, wrong_key) = ca.issue("good"), ca.issue("wrong", "DNS:b.example")
+    fine, bad = Receiver(world, good_key, good), Receiver(world, wrong_key, wrong)
+    gw = world.gateway({"a1.0": world.add(LiveAgent("1.0"))}, env={**QUICK, "PUSH_CA_FILE": ca.pem, "PUSH_MAX_ATTEMPTS": "2"})
+    send(gw, "a1.0", "count 3 20", "1.0", {"url": f"https://localhost:{fine.secure_port}/x"})
+    equal(numbers(fine.wait_end("/x")), [1, 2, 3], "over https")
+    send(gw, "a1.0", "count 3 20", "1.0", {"url": f"https://127.0.0.1:{bad.secure_port}/x", "id": "wrong"})
+    wait_until("it is disabled", lambda: rpc(gw, "webhooks.show", id="wrong")["result"]["state"] == "disabled")
+    equal(bad.seen(), [], "what a server of another name was told")
+    contains(rpc(gw, "webhooks.attempts", id="wrong")["result"][0]["error"], "b.example", "what is said")
+
+
+@story(stores=("sqlite",))
+def on_the_command_line(world):
+    receiver, agents, gw = stage(world, {"PUSH_MAX_ATTEMPTS": "2"}, versions=("1.0",))
+    receiver.order("/x", answers=[200, 500, 500], hmacSecret="s", standardSecret="s")
+    send(gw, "a1.0", "count 3 60", "1.0", {"url": receiver.url("/x"), "id": "cli", "hmacSecret": "s"})
+    wait_until("it is disabled", lambda: rpc(gw, "webhooks.show", id="cli")["result"]["state"] == "disabled")
+
+    def superx(*args, code=0):
+        done = run_superx(["webhooks", *args], {"SUPERX_URL": f"http://127.0.0.1:{gw.port}"}, world.home, world.variant)
+        equal(done.returncode, code, f"superx webhooks {args}: {done.stdout} {done.stderr}")
+        return done.stdout + done.stderr
+
+    for words in ("cli", "disabled", "/x"):
+        contains(superx("list", "--failed"), words, "list")
+    contains(superx("show", "cli"), "2 attempts failed, the last with HTTP 500", "show")
+    equal([line.split()[3] for line in superx("attempts", "cli").splitlines()[1:]], ["500", "500", "200"], "attempts")
+    contains(superx("test", "cli"), "HTTP 200", "test")
+    contains(superx("retry", "cli"), "1 webhooks are tried again", "retry")
+    equal(numbers(receiver.wait_end("/x")), [1, 2, 3], "what arrived")
+    equal(json.loads(superx("list", "--json"))["result"]["webhooks"][0]["state"], "up to date", "list --json")
+    contains(superx("show", "nobody", code=1), "no webhook has the id", "one that is not there")
+    contains(superx("frobnicate", code=64), "usage", "usage")
+    receiver.check_proofs()
+
+
+@story()
+def with_the_official_sdk(world):
+    """Clients of both versions register and receive, with agents of both."""
+    import subprocess
+
+    import node
+    from story_peers import PACKAGES, SCRIPTS
+    for agent in VERSIONS:
+        folder = node.folder(world, f"peer{agent}", *(f"test/peers/{kind}_{v}.mjs" for kind in ("agent", "push")
+                                                      for v in SCRIPTS.values()), packages={**PACKAGES, "express": "express"})
+        process = node.Process(world, [node.node(), f"agent_{SCRIPTS[agent]}.mjs", "streams"], folder)
+        gw = world.gateway({"peer": {"url": f"http://127.0.0.1:{process.first}/"}}, env=QUICK,
+                           data=world.folder(f"data-{agent}"))
+        for client in VERSIONS:
+            done = subprocess.run([node.node(), f"push_{SCRIPTS[client]}.mjs", f"http://127.0.0.1:{gw.port}/agents/peer/"],
+                                  cwd=folder, capture_output=True, text=True, timeout=60)
+            equal(done.stdout.strip(), "ok", f"client {client}, agent {agent}: {done.stderr}")
+        gw.stop()
