@@ -127,7 +127,8 @@ void request_fail(struct egress_request *r, int err)
         loop_defer(r->egress->loop, &r->doom);
         return;
     }
-    end(r, &(struct egress_answer){.err = r->err, .why = r->why, .was_sent = r->was_sent});
+    end(r, &(struct egress_answer){
+               .err = r->err, .why = r->why, .was_sent = r->was_sent, .body = STR("")});
 }
 
 static void on_doom(void *arg)

@@ -167,8 +167,10 @@ int cli_webhooks(const struct config *config, int argc, char **argv)
     bool json = cli_take_flag(&argc, argv, "--json"), bad = false;
     bool failed = cli_take_flag(&argc, argv, "--failed");
     bool all = cli_take_flag(&argc, argv, "--all");
-    static const char *const flags[][2] = {
-        {"--agent", "agentId"}, {"--task", "taskId"}, {"--limit", "limit"}, {"--after", "after"}};
+    static const char *const flags[][2] = {{"--agent", "agentId"},
+                                           {"--task", "taskId"},
+                                           {"--limit", "limit"},
+                                           {"--after", "after"}};
     struct buf params;
     bool is_of_one;
     int exit_code;

@@ -52,6 +52,35 @@ static void try_upstream(const struct a2a_request *r)
     }
 }
 
+/* A configuration in both halves, and told again: all of it JSON. */
+static void try_push(const struct a2a_request *r)
+{
+    struct a2a_push_params p;
+    struct a2a_fault fault;
+    struct buf doc, secret, told;
+
+    if (a2a_push_params_read(r->params, r->method, &p, &fault) || r->method != A2A_PUSH_SET)
+        return;
+    buf_init(&doc, MB(1));
+    buf_init(&secret, MB(1));
+    buf_init(&told, MB(1));
+    a2a_push_write_doc(&doc, &p.push);
+    a2a_push_write_secret(&secret, &p.push);
+    for (int v = A2A_0_3; v <= A2A_1_0; v++)
+        for (int superx = 0; superx <= 1; superx++) {
+            buf_clear(&told);
+            a2a_push_write(&told, (enum a2a_version)v, superx, STR("t"), STR("c"),
+                           buf_str(&doc));
+            if (!is_json_or_deep(buf_str(&told)))
+                abort();
+        }
+    if (secret.n && !is_json(buf_str(&secret)))
+        abort();
+    must_be_json(&doc);
+    buf_release(&secret);
+    buf_release(&told);
+}
+
 static void try_request(struct str body)
 {
     struct a2a_result result = {.version = A2A_1_0, .object = STR("{\"history\":[{},{}]}")};
@@ -66,6 +95,8 @@ static void try_request(struct str body)
         a2a_error_write(&out, r.version, r.id, &fault);
     else if (r.method == A2A_SEND || r.method == A2A_STREAM || r.method == A2A_CANCEL)
         try_upstream(&r);
+    else if (r.method >= A2A_PUSH_SET && r.method <= A2A_PUSH_DELETE)
+        try_push(&r);
     else if (a2a_result_write(&out, &r, &result, &why))
         abort();
     if (out.n)

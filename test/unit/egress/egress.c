@@ -875,6 +875,51 @@ TEST(bad_urls_are_refused_at_the_start)
     close_stage();
 }
 
+static const char *refuse_odd_ports(void *arg, struct str host, const struct sockaddr *address)
+{
+    unsigned *n = arg;
+
+    ++*n;
+    CHECK_STR(host, STR("127.0.0.1"));
+    return ntohs(((const struct sockaddr_in *)(const void *)address)->sin_port) == server.port
+               ? "it is ours"
+               : NULL;
+}
+
+/* Judged before each connection, and when only looking; nothing is sent. */
+TEST(addresses_that_must_not_be_called)
+{
+    unsigned n_asked = 0;
+    struct egress_call call;
+    struct seen s;
+
+    open_stage(4);
+    egress_free(egress);
+    egress = egress_new(loop, &(struct egress_config){.pool_per_host = 4,
+                                                      .idle_timeout_ms = 60000,
+                                                      .reuse_within_ms = 4000,
+                                                      .refuses = refuse_odd_ports,
+                                                      .refuses_arg = &n_asked});
+    expect_failure(ERR_FORBIDDEN, false, "must not be called: it is ours");
+    CHECK_INT(n_asked, 1);
+    call = post(url("/"), NULL);
+    call.only_look = true;
+    start_call(&s, &call);
+    wait_for(&s);
+    CHECK_INT(s.err, ERR_FORBIDDEN);
+    drop(&s);
+    call.url = STR("http://127.0.0.1:1/");
+    start_call(&s, &call);
+    wait_for(&s);
+    CHECK_INT(s.err, 0);
+    CHECK_INT(s.status, 0);
+    drop(&s);
+    CHECK_INT(n_asked, 3);
+    CHECK_INT(server.n_requests, 0);
+    CHECK_INT(figures().opened, 0);
+    close_stage();
+}
+
 TEST(endpoint_may_outlive_its_egress)
 {
     struct egress_endpoint *endpoint;

@@ -41,4 +41,37 @@ TEST(a_nul_counts)
                  "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
 }
 
+/* RFC 4231, cases 1, 2 and 6. */
+TEST(hmac_of_the_rfc)
+{
+    char key[131];
+    const struct {
+        struct str key, data;
+        const char *want;
+    } cases[] = {
+        {str_make(
+             "\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b",
+             20),
+         STR("Hi There"), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+        {STR("Jefe"), STR("what do ya want for nothing?"),
+         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
+        {str_make(key, sizeof key),
+         STR("Test Using Larger Than Block-Size Key - Hash Key First"),
+         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
+    };
+    unsigned char mac[DIGEST_BYTES];
+    char hex[DIGEST_HEX + 1];
+
+    memset(key, 0xaa, sizeof key);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t cut = 0; cut < cases[i].data.n; cut += 3) { /* however it is cut */
+            struct str data = cases[i].data;
+            struct str parts[] = {str_make(data.p, cut), str_make(data.p + cut, data.n - cut)};
+
+            digest_hmac_sha256(cases[i].key, parts, 2, mac);
+            digest_write_hex(mac, hex);
+            CHECK_STR(str_of(hex), str_of(cases[i].want));
+        }
+}
+
 TEST_MAIN
