@@ -102,7 +102,7 @@ include-rule:
 
 run: ; @tools/bootstrap run && $(MAKE) --no-print-directory build/superx && tools/run
 test: ; @tools/bootstrap test && tools/test
-bench: ; @tools/bootstrap bench && $(MAKE) --no-print-directory build/superx && tools/bench
+bench: ; @tools/bootstrap bench && $(MAKE) --no-print-directory build/superx build/release/libsuperx.a && tools/bench
 fuzz: ; @tools/bootstrap test && tools/fuzz
 dev: ; @tools/bootstrap run && tools/dev
 format: ; @tools/format --write

@@ -33,18 +33,21 @@ void digest_sha256(struct str bytes, char hex[DIGEST_HEX + 1])
 void digest_hmac_sha256(struct str key, const struct str *parts, size_t n,
                         unsigned char out[DIGEST_BYTES])
 {
-    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    EVP_MAC_CTX *context = mac ? EVP_MAC_CTX_new(mac) : NULL;
+    /* looking it up costs more than the digest of a kilobyte; kept for good */
+    static EVP_MAC *mac;
+    EVP_MAC_CTX *context;
     char name[] = "SHA256";
     OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", name, 0),
                            OSSL_PARAM_construct_end()};
     size_t length = 0;
 
+    if (!mac)
+        mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    context = mac ? EVP_MAC_CTX_new(mac) : NULL;
     BUG_ON(!context);
     BUG_ON(!EVP_MAC_init(context, (const unsigned char *)(key.p ? key.p : ""), key.n, params));
     for (size_t i = 0; i < n; i++)
         BUG_ON(!EVP_MAC_update(context, (const unsigned char *)parts[i].p, parts[i].n));
     BUG_ON(!EVP_MAC_final(context, out, &length, DIGEST_BYTES) || length != DIGEST_BYTES);
     EVP_MAC_CTX_free(context);
-    EVP_MAC_free(mac);
 }

@@ -15,7 +15,7 @@ void digest_sha256(struct str bytes, char hex[DIGEST_HEX + 1]);
 
 #define DIGEST_BYTES 32
 
-/* The HMAC of all parts, one behind the other. */
+/* The HMAC of all parts, one behind the other. On one thread. */
 void digest_hmac_sha256(struct str key, const struct str *parts, size_t n,
                         unsigned char out[DIGEST_BYTES]);
 

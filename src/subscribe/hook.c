@@ -120,7 +120,7 @@ static void give_place_back(struct hook *h)
     if (!h->has_place)
         return;
     h->has_place = false;
-    receiver_done(h->receiver);
+    receiver_done(h->receiver, h->standing);
 }
 
 /* Nothing more is sent. */
@@ -257,7 +257,10 @@ void hook_put_back(struct hook *h)
 {
     struct outcome *o = new_outcome(h);
 
-    o->result.due_at_us = clock_wall_us() + (int64_t)spread(PUT_BACK_MS) * 1000;
+    bool is_dead = h->receiver && h->receiver->standing == STANDING_FAILED;
+
+    o->result.due_at_us =
+        clock_wall_us() + (int64_t)spread(is_dead ? PUT_BACK_DEAD_MS : PUT_BACK_MS) * 1000;
     o->result.keep = false;
     queue(h, o);
     be_over(h);
@@ -669,6 +672,7 @@ static void on_answer(void *arg, const struct egress_answer *answer)
     char why[ERROR_KEPT];
 
     h->request = NULL;
+    receiver_judge(h->receiver, !answer->err);
     give_place_back(h);
     buf_shrink(&h->body, KB(64));
     if (answer->err)

@@ -25,16 +25,21 @@
 #include "lib/seal.h"
 #include "subscribe/webhooks.h"
 
-#define HOOKS_MAX 4096u   /* claimed at once */
-#define CLAIM_MAX 256u    /* in one go */
-#define UNSETTLED_MAX 64u /* of one hook: what a kill makes it send again */
-#define WAITING_MAX 32u   /* hooks that wait for one receiver; the others are put back */
+#define HOOKS_MAX 4096u      /* claimed at once */
+#define CLAIM_MAX 512u       /* in one go */
+#define UNSETTLED_MAX 64u    /* of one hook: what a kill makes it send again */
+#define RECEIVERS_MAX 10000u /* remembered although nobody calls them */
 #define PUT_BACK_MS 2000u
-#define ANSWER_KEPT KB(1) /* of a receiver's answer */
+#define PUT_BACK_DEAD_MS 10000u /* the line is that of a receiver that does not answer */
+#define ANSWER_KEPT KB(1)       /* of a receiver's answer */
 #define ERROR_KEPT 160u
 #define ANSWER_MAX KB(64) /* read of it */
 #define RETRY_AFTER_MAX_S 3600u
 #define WEBHOOK_ID_MAX 32u
+
+/* What is known of a receiver by its last answers; those that have failed share a quarter of all places, those nobody
+ * has called yet a half, so that dead ones do not stand in the way of the others. */
+enum standing { STANDING_UNKNOWN, STANDING_GOOD, STANDING_FAILED, STANDING_MAX };
 
 struct webhooks {
     struct loop *loop; /* borrowed, as the store, as long as the gateway lives */
@@ -52,9 +57,12 @@ struct webhooks {
 
     struct list hooks; /* hook.link */
     unsigned n_hooks, n_posting;
-    struct map receivers; /* "scheme://host:port" -> struct receiver */
-    struct list outcomes; /* outcome.link: not with the store yet */
-    struct list flying;   /* the same: in the settlement under way */
+    struct map receivers;       /* "scheme://host:port" -> struct receiver */
+    struct list idle_receivers; /* receiver.link: without hooks, the longest first */
+    unsigned n_idle_receivers;
+    unsigned n_by_standing[STANDING_MAX]; /* of n_posting */
+    struct list outcomes;                 /* outcome.link: not with the store yet */
+    struct list flying;                   /* the same: in the settlement under way */
     bool is_settling, is_claiming, claims_again;
     bool is_up, is_draining, is_stopped;
     struct deferred flush, claim;
@@ -74,9 +82,12 @@ struct hook_config {
 
 struct receiver {
     struct webhooks *w;
+    struct list link;    /* in webhooks.idle_receivers while it has no hooks */
     struct list waiting; /* hook.place */
     unsigned n_waiting, n_posting, n_hooks;
-    double tokens; /* attempts that may begin now */
+    enum standing standing;
+    unsigned places; /* as many attempts at once: grows with each answer, up to per_host */
+    double tokens;   /* attempts that may begin now */
     uint64_t filled_ms;
     char key[];
 };
@@ -123,7 +134,8 @@ struct hook {
     bool is_resting;
     bool is_held_up; /* UNSETTLED_MAX */
     bool is_over;    /* goes when the last outcome is settled */
-    bool has_place;  /* at the receiver */
+    bool has_place;  /* at the receiver, taken in `standing` */
+    enum standing standing;
 };
 
 /* --- webhooks.c --- */
@@ -154,7 +166,12 @@ struct receiver *receiver_get(struct webhooks *w, struct str url);
 void receiver_leave(struct receiver *r);
 /* hook_send() or hook_put_back() will come, perhaps at once */
 void receiver_want(struct receiver *r, struct hook *h);
-void receiver_done(struct receiver *r); /* a place is given back */
+/* A place is given back that was taken in `standing`. */
+void receiver_done(struct receiver *r, enum standing standing);
+/* It has answered, whatever it said, or has not. */
+void receiver_judge(struct receiver *r, bool has_answered);
+/* Forgets those nobody has called for long; with `all` every one without hooks. */
+void receivers_forget(struct webhooks *w, bool all);
 void receivers_run(struct webhooks *w);
 
 /* --- webhook_config.c --- */

@@ -72,6 +72,7 @@ int webhooks_new(struct loop *loop, struct store *store, const struct webhooks_c
     list_init(&w->outcomes);
     list_init(&w->flying);
     map_init(&w->receivers);
+    list_init(&w->idle_receivers);
     w->egress = egress_new(loop, &egress);
     w->flush = (struct deferred){.fn = on_flush, .arg = w};
     w->claim = (struct deferred){.fn = on_claim, .arg = w};
@@ -170,6 +171,7 @@ void webhooks_free(struct webhooks *w)
     free_outcomes(&w->outcomes);
     free_outcomes(&w->flying);
     free_hooks(w);
+    receivers_forget(w, true);
     BUG_ON(w->n_hooks || w->receivers.n);
     timer_stop(w->loop, &w->slots);
     loop_undefer(&w->flush);
@@ -385,6 +387,7 @@ static void on_sweep(struct timer *t, void *arg)
 
     if (w->is_draining)
         return;
+    receivers_forget(w, false);
     (void)!store_push_sweep(w->store, clock_wall_us(), on_swept, w);
     timer_start(w->loop, t, SWEEP_MS);
 }

@@ -23,7 +23,8 @@ from pathlib import Path
 
 from load import Run, SqliteLoop, pgbench, wrk
 from servers import (HERE, ROOT, SERVER_CPU, Agent, BenchFailed, Database, Nginx, StoryFailed, Superx,
-                     build_translate, server_settings)
+                     build_translate, free_port, server_settings)
+from hooks import BlackHoles, delays, delivered, raw_calls
 from streams import Streamer, begin, fan_out, idle_kb, sending, subscribing, with_stalled
 
 CLIENTS = 64
@@ -402,6 +403,87 @@ def part_streams(bench):
     senders = idle_kb(gateway, sending(0, 0, 0), 4000)
     return [Row("RSS per idle stream, 10,000 readers of a task", Figure([readers], "KB"), at_most=8),
             Row("- 4,000 senders, each with a task and a stream from the agent", Figure([senders], "KB"))]
+
+
+HOOK_TASKS = 10000
+
+
+def load_hooks(bench, gateway, port):
+    """Tasks that have ended, each with a webhook that waits for an hour because its receiver is not there yet."""
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": {
+        "message": json.loads(SEND)["params"]["message"],
+        "configuration": {"pushNotificationConfig": {"url": f"http://127.0.0.1:{port}/message", "payload": "event"}}}})
+    answer = gateway.post("task", body).body
+    while int(bench.databases[-1].psql("SELECT count(*) FROM superx.push_cursors")) < HOOK_TASKS:
+        wrk(gateway, "/agents/task", body, CLIENTS, 1, answer, cpu=None)
+    deadline = time.monotonic() + 120
+    due = "SELECT count(*) FROM superx.push_cursors WHERE due_at < now() + interval '10 min'"
+    while int(bench.databases[-1].psql(due)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
+def deliver_hooks(bench, gateway, old, new):
+    """All at once: deliveries per second, and per second of the gateway's CPU time."""
+    database = bench.databases[-1]
+    n = int(database.psql("SELECT count(*) FROM superx.push_cursors"))
+    begun, done, ns = time.monotonic(), delivered(gateway), gateway.cpu_ns()
+    database.psql(f"UPDATE superx.push_configs SET doc = replace(doc, ':{old}/', ':{new}/');"
+                  "UPDATE superx.push_cursors SET due_at = now(), attempts = 0, delivered_seq = 0")
+    while delivered(gateway) == done:
+        time.sleep(0.002)
+    begun = time.monotonic()
+    while delivered(gateway) < done + n and time.monotonic() < begun + 60:
+        time.sleep(0.01)
+    took = time.monotonic() - begun
+    return n / took, n * 1e9 / (gateway.cpu_ns() - ns)
+
+
+def part_webhooks(bench):
+    """Deliveries to a receiver on this machine against raw calls of the egress client; dead receivers beside healthy ones."""
+    agent = Agent(bench)
+    env = {"PUSH_ALLOW": "127.0.0.0/8", "PUSH_PER_HOST": "64", "PUSH_HOST_RATE": "0", "PUSH_RETRY_BASE_MS": "3600000"}
+    Database(bench)
+    gateway = Superx(bench, agent, bench.databases[-1].url, cpu=SERVER_CPU, env=env)
+    old = free_port()
+    load_hooks(bench, gateway, old)
+    ours, theirs = [], []
+    for _ in range(bench.rounds):
+        ours.append(deliver_hooks(bench, gateway, old, agent.port))
+        theirs.append(raw_calls(agent.port, 64, bench.seconds, 1100))
+        old = agent.port
+    gateway.stop()
+    rows = [Row("webhooks delivered, PostgreSQL, bodies of 1.1 KB", Figure([a for a, _ in ours], "/s"),
+                "calls of the egress client", Figure([b for b, _ in theirs], "/s"),
+                Figure([a / b for (a, _), (b, _) in zip(ours, theirs)], "x"), 0.5),
+            Row("- per second of the gateway's CPU time", Figure([a for _, a in ours], "/s"),
+                "calls of the egress client", Figure([b for _, b in theirs], "/s"),
+                Figure([a / b for (_, a), (_, b) in zip(ours, theirs)], "x"))]
+    holes = BlackHoles(20)
+    refused = free_port()
+
+    def dead(receiver, i):
+        return f"http://127.0.0.1:{holes.ports()[i % 20] if i % 2 else refused}/x"
+
+    def alive(receiver, i):
+        return f"http://127.0.0.1:{receiver.port}/x"
+
+    streamer = Streamer(bench)
+
+    def measure(others):
+        fresh = Superx(bench, streamer, Database(bench).url, cpu=SERVER_CPU,
+                       env={"PUSH_ALLOW": "127.0.0.0/8", "PUSH_HOST_RATE": "0"})
+        p99, _ = delays(bench, fresh, lambda g: begin(g, 0.25, 120, 200), others)
+        fresh.stop()
+        return p99
+
+    saw = {"dead": [], "none": []}
+    for _ in range(bench.rounds):
+        saw["none"].append(measure(alive))
+        saw["dead"].append(measure(dead))
+    holes.close()
+    return [*rows, Row("event at 1,000 healthy webhooks, 1,000 dead beside them, p99", Figure(saw["dead"], "ms"),
+                       "the others healthy, too", Figure(saw["none"], "ms"),
+                       Figure([a / b for a, b in zip(saw["dead"], saw["none"])], "x"))]
 
 
 def part_idle(bench):

@@ -25,7 +25,8 @@ struct peer {
     char in[REQUEST_MAX + 1];
     char id[128]; /* of the request */
     unsigned long long task;
-    long rate, seconds, bytes, n_told;
+    double rate;
+    long seconds, bytes, n_told;
     uint64_t begun;
     int n_open; /* handles */
 };
@@ -109,7 +110,7 @@ static void on_tick(uv_timer_t *timer)
     struct peer *p = timer->data;
     uint64_t age = uv_hrtime() - p->begun;
 
-    while ((double)p->n_told < (double)age / 1e9 * (double)p->rate)
+    while ((double)p->n_told < (double)age / 1e9 * p->rate)
         if (!put_update(p))
             return;
     if (age > (uint64_t)p->seconds * 1000000000u)
@@ -123,8 +124,8 @@ static void begin(struct peer *p, const char *text)
     char result[512];
 
     p->task = ++n_tasks;
-    if (sscanf(text, "%ld %ld %ld", &p->rate, &p->seconds, &p->bytes) != 3)
-        p->rate = p->seconds = p->bytes = 0;
+    if (sscanf(text, "%lf %ld %ld", &p->rate, &p->seconds, &p->bytes) != 3)
+        p->rate = 0;
     snprintf(result, sizeof result,
              "{\"kind\":\"task\",\"id\":\"t-%llu\",\"contextId\":\"c-%llu\","
              "\"status\":{\"state\":\"working\"}}",
